@@ -1,0 +1,85 @@
+/* The training engine: runs a plan. No allocation, no globals, no I/O; all state is in bt_engine and in the
+ * memory that it was given. */
+#ifndef BIOTRAIN_ENGINE_H
+#define BIOTRAIN_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "biotrain/plan.h"
+#include "biotrain/port.h"
+#include "biotrain/status.h"
+
+enum { BT_MAX_FEATURES = 64 };
+
+/* The device's memory levels. The engine takes what it needs from the front of each, in order, at start. */
+typedef struct bt_memory {
+    uint8_t *l1, *l2, *l3;
+    uint32_t l1_size, l2_size, l3_size;
+    uint32_t l1_used, l2_used, l3_used;
+} bt_memory;
+
+/* Take `bytes` (rounded up to 16) from a level; NULL when it does not fit. There is no free. */
+void *bt_take_l1(bt_memory *memory, uint32_t bytes);
+void *bt_take_l2(bt_memory *memory, uint32_t bytes);
+void *bt_take_l3(bt_memory *memory, uint32_t bytes);
+
+typedef enum bt_bank { BT_BANK_SERVING = 0, BT_BANK_CANDIDATE = 1 } bt_bank;
+
+/* A window as the ADC gave it: counts [channels][samples], value = count * scale[channel]. */
+typedef struct bt_window {
+    const int16_t *counts;
+    const float *scale;
+} bt_window;
+
+typedef struct bt_prediction {
+    uint32_t classes, predicted;
+    float probabilities[BT_MAX_CLASSES];
+    float margin;  /* largest minus second largest probability */
+    float entropy; /* nats */
+    uint32_t feature_count;
+    float features[BT_MAX_FEATURES];
+} bt_prediction;
+
+typedef struct bt_optimizer {
+    float learning_rate, momentum, weight_decay;
+} bt_optimizer;
+
+typedef struct bt_engine {
+    bt_port *port;
+    const bt_plan *plan;
+    uint8_t *region[BT_REGION_COUNT]; /* base address of each region of the plan */
+    float *serving, *candidate;       /* two images of the plan's weights */
+    uint32_t training_bytes;          /* `total_bytes` of the plan's memory report */
+    uint32_t resident_bytes;
+    uint32_t steps;      /* optimiser steps since the fit began */
+    uint32_t samples;    /* windows accumulated since the last step */
+} bt_engine;
+
+/* Place the plan's regions. BT_NO_MEMORY when a level is too small; *memory is then unchanged. */
+bt_status bt_engine_init(bt_engine *engine, const bt_plan *plan, bt_port *port, bt_memory *memory);
+
+/* The weights of a bank as raw values, plan->weights_bytes long (to be wrapped in a weights file, weights.h). */
+uint8_t *bt_engine_weights(bt_engine *engine, bt_bank bank);
+
+/* Preprocess and classify one window. */
+bt_status bt_engine_infer(bt_engine *engine, bt_bank bank, bt_window window, bt_prediction *out);
+
+/* Begin a fit: candidate := serving, momentum and accumulators := 0. */
+bt_status bt_fit_begin(bt_engine *engine);
+/* Forward and backward of one labelled window on the candidate; gradients add up. Writes its loss. */
+bt_status bt_fit_sample(bt_engine *engine, bt_window window, uint32_t label, float *loss);
+/* One optimiser step with the mean of the accumulated gradients; clears them. */
+bt_status bt_fit_step(bt_engine *engine, bt_optimizer optimizer);
+/* The learning rate of `step` (0-based) of `steps`: 0.5 * base * (1 + cos(pi * step / steps)). */
+float bt_cosine_rate(float base, uint32_t step, uint32_t steps);
+/* serving := candidate, in memory. */
+void bt_engine_promote(bt_engine *engine);
+
+/* The order of an epoch's windows: Fisher-Yates over 0..count-1 from this generator (docs/arithmetic.md). */
+typedef struct bt_random { uint64_t state; } bt_random;
+uint32_t bt_random_next(bt_random *random);
+void bt_shuffle(bt_random *random, uint32_t *indices, uint32_t count);
+
+#endif

@@ -1,0 +1,35 @@
+/* What a port must give: cores, copies, counters, bytes, storage, time. Nothing else in the firmware
+ * knows where it runs. One context (bt_port) holds all state; ports have no globals. */
+#ifndef BIOTRAIN_PORT_H
+#define BIOTRAIN_PORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct bt_port bt_port;
+
+/* One piece of work; pieces write disjoint outputs, so any order and any number of cores gives the same bits. */
+typedef void (*bt_piece)(void *arg, uint32_t index);
+
+/* Run pieces 0..count-1 on the cores and wait for all. */
+void bt_port_parallel(bt_port *port, bt_piece piece, void *arg, uint32_t count);
+
+/* Start a copy between memory levels; bt_port_copy_wait returns when all started copies are done. */
+void bt_port_copy_start(bt_port *port, void *to, const void *from, uint32_t bytes);
+void bt_port_copy_wait(bt_port *port);
+
+uint64_t bt_port_cycles(bt_port *port);
+uint64_t bt_port_instructions(bt_port *port);
+/* Microseconds since boot, never going back. */
+uint64_t bt_port_time_us(bt_port *port);
+
+/* Bytes of the link; neither call blocks. Both return how many bytes were moved. */
+size_t bt_port_receive(bt_port *port, uint8_t *to, size_t most);
+size_t bt_port_send(bt_port *port, const uint8_t *from, size_t count);
+
+/* Persistent storage, byte-addressed; a write is durable when the call returns. 0 on success. */
+uint32_t bt_port_storage_size(bt_port *port);
+int bt_port_storage_read(bt_port *port, uint32_t offset, void *to, uint32_t count);
+int bt_port_storage_write(bt_port *port, uint32_t offset, const void *from, uint32_t count);
+
+#endif

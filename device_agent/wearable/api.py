@@ -1,0 +1,213 @@
+"""The wearable as the agent sees it, whatever link lies between."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Protocol
+
+from device_agent.sources.window import Window
+
+
+class WearableError(Exception):
+    """A request that the wearable refused or failed; `code` is the firmware's status name."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class WearableLost(WearableError):
+    """The link is gone. `executed` says what is known of the request: False, or None for unknown."""
+
+    def __init__(self, message: str, executed: bool | None = None) -> None:
+        super().__init__("LINK_LOST", message)
+        self.executed = executed
+
+
+class Bank(StrEnum):
+    """Which weights: those that serve, the result of the last fit, or those before the last commit."""
+
+    SERVING = "serving"
+    CANDIDATE = "candidate"
+    PREVIOUS = "previous"
+
+
+class DeviceEventKind(IntEnum):
+    """Entries of the wearable's own log: kept there until the agent has acknowledged them."""
+
+    BOOTED = 1
+    PLAN_ACCEPTED = 2
+    WEIGHTS_WRITTEN = 3
+    FIT_STARTED = 4
+    FIT_PROGRESS = 5
+    """At the end of each epoch."""
+    FIT_DONE = 6
+    """A candidate is ready to be judged."""
+    FIT_FAILED = 7
+    COMMITTED = 8
+    DISCARDED = 9
+    """The candidate is gone; the serving weights were not touched."""
+    ROLLED_BACK = 10
+    """The weights before the last commit serve again."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEvent:
+    boot: int
+    seq: int
+    kind: DeviceEventKind
+    time_us: int
+    """The wearable's clock, microseconds since its boot."""
+    fit_id: int = 0
+    epoch: int = 0
+    step: int = 0
+    steps: int = 0
+    loss: float = 0.0
+    """Mean over the epoch's windows (FIT_PROGRESS, FIT_DONE)."""
+    weights_version: int = 0
+    l2_peak_bytes: int = 0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowReport:
+    """What the wearable says of one window. It holds no samples."""
+
+    window_id: int
+    time_us: int
+    """End of the window, the wearable's clock."""
+    predicted: int
+    probabilities: tuple[float, ...]
+    margin: float
+    """Largest probability minus the second largest."""
+    entropy: float
+    """Of the probabilities, nats."""
+    weights_version: int
+    flat_channels: int = 0
+    """Bit c: channel c did not change within the window."""
+    saturated_channels: int = 0
+    """Bit c: channel c touched the ends of its int16 range."""
+    features: tuple[float, ...] = ()
+    """What the last linear layer is fed, where it has at most 64 values."""
+    label: int | None = None
+    """Set where the wearable itself knows it (self-recorded, from a labelled file)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WearableInfo:
+    """From the handshake, and again after a plan was written."""
+
+    device_id: str
+    firmware: str
+    protocol: int
+    boot: int
+    plan_hash: str
+    """64 hex digits; "" while there is no plan."""
+    model: str
+    classes: tuple[str, ...]
+    channels: tuple[str, ...]
+    samples: int
+    """Per channel of one window."""
+    sampling_rate_hz: float
+    weights_version: int
+    ring_capacity: int
+    """Windows that the ring holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class FitRequest:
+    """One fine-tuning run over windows that lie in the wearable's ring."""
+
+    fit_id: int
+    """Chosen by the agent; comes back in the run's events."""
+    window_ids: Sequence[int]
+    """All labelled; each once an epoch, in an order shuffled from `seed`."""
+    epochs: int = 30
+    batch_size: int = 8
+    learning_rate: float = 5e-3
+    momentum: float = 0.9
+    weight_decay: float = 1e-3
+    cosine: bool = True
+    """Learning rate falls to zero over the run as half a cosine, once a step."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WearableStatistics:
+    uptime_us: int
+    windows: int
+    ring_windows: int
+    events_pending: int
+    fit_steps: int
+    """Optimiser steps since boot."""
+    total_bytes: int
+    """Training state in L2, as `biotrain plan --json` counts it."""
+    resident_bytes: int
+    l2_peak_bytes: int
+    frames_corrupt: int
+    weights_version: int
+    fitting: bool
+    candidate: bool
+    extra: dict[str, int] = field(default_factory=dict)
+
+
+class Wearable(Protocol):
+    """Every call raises WearableError when refused, WearableLost when the link breaks.
+
+    Requests are executed at most once. A client never holds back an inference for a fit.
+    """
+
+    @property
+    def info(self) -> WearableInfo: ...
+
+    async def push(self, window: Window) -> WindowReport:
+        """Feed a window: it is classified and, with or without label, kept in the ring."""
+
+    async def label(self, window_id: int, label: int) -> None:
+        """A label that came late."""
+
+    async def start_fit(self, request: FitRequest) -> None:
+        """Returns when the fit has been accepted; its course comes as events."""
+
+    async def stop_fit(self) -> None:
+        """Ends a running fit without a candidate (event DISCARDED)."""
+
+    async def evaluate(self, window_ids: Sequence[int], bank: Bank) -> list[int]:
+        """Predicted classes of windows in the ring; the stream goes on meanwhile."""
+
+    async def commit(self) -> int:
+        """The candidate serves from now on; returns its version. Durable when it returns."""
+
+    async def discard(self) -> None:
+        """Drop the candidate; the serving weights are as they were, to the last bit."""
+
+    async def roll_back(self) -> int:
+        """The weights before the last commit serve again, to the last bit; returns their version."""
+
+    async def read_weights(self, bank: Bank = Bank.SERVING) -> bytes: ...
+
+    async def write_weights(self, file: bytes) -> None: ...
+
+    async def read_plan(self) -> bytes: ...
+
+    async def write_plan(self, file: bytes) -> None: ...
+
+    async def statistics(self) -> WearableStatistics: ...
+
+    def events(self) -> AsyncIterator[DeviceEvent]:
+        """All that the agent has not acknowledged, oldest first, then new ones; repeated after a reconnection."""
+
+    async def acknowledge(self, boot: int, seq: int) -> None:
+        """The wearable may forget its events up to `seq` of `boot`."""
+
+    def reports(self) -> AsyncIterator[WindowReport]:
+        """Windows that the wearable recorded by itself, in order; ids that are missing were lost."""
+
+    async def start_recording(self) -> None:
+        """The wearable begins to record by itself, on its own clock."""
+
+    async def stop_recording(self) -> None: ...
+
+    async def close(self) -> None: ...

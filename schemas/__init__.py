@@ -1,0 +1,1 @@
+"""The contracts between wearable, agent and supervisor. No I/O and no torch live here."""

@@ -1,0 +1,39 @@
+"""The supervisor's alert about a device, for people and for other systems."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import Field
+
+from schemas.base import Document, Name
+
+
+class AlertRule(StrEnum):
+    DRIFT = "drift"
+    ADAPTATION_FAILED = "adaptation_failed"
+    ADAPTATION_ROLLED_BACK = "adaptation_rolled_back"
+    SENSOR_FAULT = "sensor_fault"
+    DEVICE_SILENT = "device_silent"
+
+
+class Severity(StrEnum):
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class Alert(Document):
+    """Handed to every alert hook, and published on the device's `alert` topic."""
+
+    SCHEMA: ClassVar[str] = "biotrain.alert/1"
+
+    alert_id: Name
+    rule: AlertRule
+    severity: Severity
+    wearer: Name | None = None
+    message: str = Field(max_length=500)
+    boot: int = Field(ge=1, description="with `seq`: the message that raised it")
+    seq: int = Field(ge=0)
+    window: int | None = Field(default=None, ge=0)

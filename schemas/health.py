@@ -1,0 +1,35 @@
+"""The heartbeat: is the device well, and how far has it counted."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from schemas.base import Payload, Sequenced
+
+
+class WearableHealth(Payload):
+    """The wearable as the agent last heard of it."""
+
+    connected: bool
+    firmware: str = ""
+    boot: int = Field(default=0, ge=0)
+    uptime_s: float = Field(default=0, ge=0)
+    weights_version: int = Field(default=0, ge=0)
+    l2_peak_bytes: int = Field(default=0, ge=0)
+    ring_windows: int = Field(default=0, ge=0, description="labelled windows kept for training")
+    events_pending: int = Field(default=0, ge=0, description="events of its log that the agent has not acknowledged")
+    frames_corrupt: int = Field(default=0, ge=0)
+
+
+class Health(Sequenced):
+    """Published every few seconds."""
+
+    SCHEMA: ClassVar[str] = "biotrain.health/1"
+
+    uptime_s: float = Field(ge=0)
+    last_seq: int = Field(ge=0, description="the highest `seq` given out in this boot: shows a lost tail")
+    outbox: int = Field(ge=0, description="messages that the supervisor has not yet acknowledged as stored")
+    rss_bytes: int | None = Field(default=None, ge=0)
+    wearable: WearableHealth

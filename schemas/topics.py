@@ -1,0 +1,84 @@
+"""`biotrain/v1/<site>/<device>/<kind>` and `biotrain/v1/<site>/group/<name>/command`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+PREFIX = "biotrain/v1"
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+
+
+class Kind(StrEnum):
+    """The last level of a device's topic."""
+
+    STATE = "state"
+    TELEMETRY = "telemetry"
+    DRIFT = "drift"
+    ADAPTATION = "adaptation"
+    FAULT = "fault"
+    HEALTH = "health"
+    ALERT = "alert"
+    COMMAND = "command"
+    REPLY = "reply"
+    DESIRED = "desired"
+    REPORTED = "reported"
+    STORED = "stored"
+
+
+#: Kinds that a device publishes through its outbox, in the order of a fleet page.
+FROM_DEVICE = (Kind.STATE, Kind.TELEMETRY, Kind.DRIFT, Kind.ADAPTATION, Kind.FAULT, Kind.HEALTH, Kind.REPLY)
+#: Kinds that are never thinned, whatever happens.
+EVENTS = (Kind.STATE, Kind.DRIFT, Kind.ADAPTATION, Kind.FAULT, Kind.REPLY)
+#: Kinds whose last message the broker keeps for newcomers.
+RETAINED = (Kind.STATE, Kind.REPORTED)
+#: Kinds that a device listens to.
+TO_DEVICE = (Kind.COMMAND, Kind.DESIRED, Kind.STORED)
+
+
+class TopicError(ValueError):
+    """A topic that is not ours, or a name that cannot be one level of a topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceTopic:
+    """One device's topic of one kind."""
+
+    site: str
+    device: str
+    kind: Kind
+
+    def __str__(self) -> str:
+        for what, name in (("site", self.site), ("device", self.device)):
+            if not _NAME.match(name):
+                raise TopicError(f"{what} {name!r} cannot stand in a topic: use letters, digits, '.', '_', '-'")
+        if self.device == "group":
+            raise TopicError("'group' is no device name: that topic level is kept for groups")
+        return f"{PREFIX}/{self.site}/{self.device}/{self.kind}"
+
+    @classmethod
+    def parse(cls, topic: str) -> DeviceTopic:
+        """Raises TopicError, naming the level that is wrong."""
+        levels = topic.split("/")
+        if len(levels) != 5 or "/".join(levels[:2]) != PREFIX:
+            raise TopicError(f"topic {topic!r}: expected {PREFIX}/<site>/<device>/<kind>")
+        try:
+            kind = Kind(levels[4])
+        except ValueError:
+            raise TopicError(f"topic {topic!r}: unknown kind {levels[4]!r}") from None
+        parsed = cls(levels[2], levels[3], kind)
+        str(parsed)
+        return parsed
+
+
+def group_command_topic(site: str, group: str) -> str:
+    for what, name in (("site", site), ("group", group)):
+        if not _NAME.match(name):
+            raise TopicError(f"{what} {name!r} cannot stand in a topic: use letters, digits, '.', '_', '-'")
+    return f"{PREFIX}/{site}/group/{group}/command"
+
+
+def fleet_filter(kind: Kind, site: str = "+") -> str:
+    """The subscription filter for one kind of every device of a site (or of all sites)."""
+    return f"{PREFIX}/{site}/+/{kind}"
