@@ -1,0 +1,1 @@
+"""Keeps a biosignal model accurate on the person who wears it."""

@@ -1,0 +1,85 @@
+"""The `biotrain` command: one file of `biotrain/commands` per command, imported only when it is asked for."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.metadata import version
+
+import typer
+
+from schemas.errors import UserError
+
+#: Command and its one line in `biotrain --help`. The module is `biotrain.commands.<command>`, its function `main`.
+COMMANDS = {
+    "demo": "The whole loop at once: broker, supervisor, virtual wearable and agent.",
+    "pretrain": "Train a model on other people's recordings and compile it to plan and weights.",
+    "plan": "What a model needs on the device: parameters, memory, multiply-accumulates, energy.",
+    "wearable": "A virtual wearable: the device's C as a process of its own.",
+    "agent": "The process beside the wearable: streams, watches for drift, adapts, publishes.",
+    "supervisor": "The host-side service: stores telemetry, raises alerts, shows the fleet.",
+    "broker": "An MQTT broker for trying things out.",
+    "schema": "Write the JSON Schemas and the AsyncAPI document of all messages.",
+}
+
+
+def _not_imported() -> None:
+    raise AssertionError("a command that was not chosen cannot run")
+
+
+def _help_text(command: Callable[..., None]) -> str:
+    """The docstring, with the lines of its example kept apart (typer would join them into one paragraph)."""
+    paragraphs = (inspect.getdoc(command) or "").split("\n\n")
+    return "\n\n".join("\b\n" + text if "    biotrain " in text else text for text in paragraphs)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"biotrain {version('biotrain')}")
+        raise typer.Exit
+
+
+def _root(
+    show_version: bool = typer.Option(
+        False, "--version", help="Print the version and leave.", callback=_show_version, is_eager=True
+    ),
+) -> None:
+    """Keeps a biosignal model accurate on the person who wears it."""
+
+
+def build_app(chosen: str | None) -> typer.Typer:
+    """An app that lists every command, of which only `chosen` has been imported."""
+    app = typer.Typer(
+        name="biotrain",
+        add_completion=False,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for name, line in COMMANDS.items():
+        if name == chosen:
+            function = import_module(f"biotrain.commands.{name}").main
+            app.command(name, help=_help_text(function), short_help=line)(function)
+        else:
+            app.command(name, short_help=line, help=line)(_not_imported)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Exit codes: 0 done, 1 a fault of ours, 2 something the user can mend, 130 interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    chosen = next((word for word in words if not word.startswith("-")), None)
+    try:
+        build_app(chosen)(args=words, prog_name="biotrain")
+    except UserError as error:
+        print(f"biotrain: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

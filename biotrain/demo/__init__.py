@@ -1,0 +1,1 @@
+"""The demo: broker, supervisor, virtual wearable and agent as real processes."""

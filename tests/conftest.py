@@ -1,0 +1,34 @@
+"""Fixtures shared by all tests: where recordings lie, where a test's own files go."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """The folder of recordings: BIOTRAIN_DATA, or `../shared/data` beside the repository."""
+    named = os.environ.get("BIOTRAIN_DATA")
+    folder = Path(named) if named else REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no recordings: set BIOTRAIN_DATA to their folder ({folder} does not exist)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def emg_forearm(recordings: Path) -> Path:
+    """Hand gestures, forearm EMG, five people over eight days."""
+    folder = recordings / "emg_forearm"
+    if not folder.is_dir():
+        pytest.skip(f"no EMG recordings in {recordings}")
+    return folder
