@@ -1,0 +1,30 @@
+# make demo     the whole loop, in a browser and in the terminal (HEADLESS=1, DATA=folder, SUBJECT=U1, SPEED=20)
+# make test     every check there is, as in CI
+# make check    the quick ones
+# make setup    all that the others need, into .venv; they call it themselves
+# make clean    away with everything that can be made again
+.DEFAULT_GOAL := demo
+.PHONY: setup demo test check clean
+BIN := .venv/bin
+LINTS = "$(BIN)/ruff check ." "$(BIN)/ruff format --check ." "$(BIN)/mypy" "$(BIN)/lint-imports --no-logo"
+
+setup:
+	@tools/setup.sh test
+
+demo:
+	@tools/setup.sh $(if $(DATA),data,demo)
+	@$(BIN)/biotrain demo $(if $(HEADLESS),--headless) $(if $(DATA),--data "$(DATA)") \
+	  $(if $(SUBJECT),--subject "$(SUBJECT)") $(if $(SPEED),--speed "$(SPEED)") $(if $(JSON),--json) $(if $(KEEP),--keep)
+
+# The linters never keep the tests from running; pytest comes last, so that its summary ends the output.
+test: setup
+	@status=0; for lint in $(LINTS); do echo "== $$lint"; $$lint || { echo "FAILED: $$lint"; status=1; }; done; \
+	echo "== $(BIN)/pytest"; $(BIN)/pytest -q || status=1; exit $$status
+
+check: setup
+	@for lint in $(LINTS); do echo "== $$lint"; $$lint || exit 1; done
+	@$(BIN)/pytest -q -m "not slow"
+
+clean:
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

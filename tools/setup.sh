@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Puts what is needed into .venv:  tools/setup.sh demo|data|test
+#   demo   the package with its C parts; no torch
+#   data   and torch, for pre-training on recordings
+#   test   and all that the tests use: type checker, linters, river, Mosquitto, Chromium
+# Quick when nothing has changed; run it as often as you like.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+level=${1:-test}
+case $level in
+  demo) extras="" higher="data test" ;;
+  data) extras="[torch]" higher="test" ;;
+  test) extras="[test]" higher="" ;;
+  *) echo "setup: unknown level '$level': demo, data or test" >&2; exit 2 ;;
+esac
+
+say() { echo "setup: $*" >&2; }
+fail() { say "$*"; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# What the installation depends on; the stamp of a level holds this.
+inputs() {
+  { find device_agent/firmware -name '*.[ch]' -o -path '*firmware*' -name CMakeLists.txt | LC_ALL=C sort
+    echo CMakeLists.txt; echo pyproject.toml; echo tools/setup.sh
+  } | xargs cksum | cksum
+}
+state=$(inputs)
+for done_level in $level $higher; do
+  [ "$(cat ".venv/.setup-$done_level" 2>/dev/null || true)" = "$state" ] && exit 0
+done
+
+# System packages, through apt where there is one and we may use it.
+install_system() {
+  local what=$1; shift
+  have apt-get || fail "$what is missing, and there is no apt-get here: please install it ($*), then run this again"
+  local root=()
+  if [ "$(id -u)" != 0 ]; then
+    sudo -n true 2>/dev/null || fail "$what is missing: please run 'sudo apt-get install $*', then run this again"
+    root=(sudo -n)
+  fi
+  say "installing $what ($*)"
+  "${root[@]}" apt-get update -qq || say "the package lists could not be refreshed; trying with those at hand"
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null ||
+    fail "$what could not be installed: please run 'apt-get install $*' and look at what it says"
+}
+suits() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
+find_python() {
+  local name
+  for name in ${PYTHON:-} python3 python3.13 python3.12 python3.11; do
+    if have "$name" && suits "$name"; then echo "$name"; return; fi
+  done
+  return 1
+}
+
+have cc || have gcc || have clang || install_system "a C compiler" build-essential
+if [ "$level" = test ]; then
+  # Debian keeps mosquitto in /usr/sbin, which is not on everybody's PATH.
+  have mosquitto || [ -x /usr/sbin/mosquitto ] || install_system "the Mosquitto broker" mosquitto
+  have chromium || have chromium-browser || have google-chrome || install_system "Chromium" chromium
+fi
+if [ ! -x .venv/bin/python ]; then
+  python=$(find_python) || { install_system "Python 3.11 or newer" python3 python3-venv; python=$(find_python); } ||
+    fail "Python 3.11 or newer is needed; name it with PYTHON=/path/to/python3 make setup"
+  "$python" -c 'import ensurepip, venv' 2>/dev/null || install_system "Python's venv module" python3-venv
+  say "creating .venv with $("$python" --version)"
+  "$python" -m venv .venv
+fi
+suits .venv/bin/python || fail ".venv holds $(.venv/bin/python --version); 3.11 or newer is needed: make clean, then again"
+
+build_tools=("scikit-build-core>=0.10")
+have ninja || have make || build_tools+=(ninja)
+new_enough() { have cmake && [ "$(printf '%s\n' 3.21 "$(cmake --version | sed -n '1s/.*version //p')" | sort -V | head -1)" = 3.21 ]; }
+new_enough || build_tools+=("cmake>=3.21")
+
+pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
+say "installing biotrain$extras into .venv (the first time takes some minutes)"
+# Without build isolation, so that a second build compiles only what has changed.
+PATH="$PWD/.venv/bin:$PATH"
+pip install -q "${build_tools[@]}"
+pip install -q --no-build-isolation -e ".$extras" ||
+  fail "the installation failed; what pip said stands above"
+.venv/bin/biotrain --version >/dev/null
+echo "$state" > ".venv/.setup-$level"
+say "done"
