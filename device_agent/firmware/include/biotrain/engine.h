@@ -51,6 +51,9 @@ typedef struct bt_engine {
     const bt_plan *plan;
     uint8_t *region[BT_REGION_COUNT]; /* base address of each region of the plan */
     float *serving, *candidate;       /* two images of the plan's weights */
+    const struct bt_operation *operations; /* the kernels in use */
+    uint32_t dropout_seed;            /* keys the dropout masks of a fit; set it before bt_fit_begin */
+    uint32_t samples_seen;            /* windows since the fit began */
     uint32_t training_bytes;          /* `total_bytes` of the plan's memory report */
     uint32_t resident_bytes;
     uint32_t steps;      /* optimiser steps since the fit began */

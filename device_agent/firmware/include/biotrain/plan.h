@@ -38,13 +38,14 @@ typedef struct bt_plan {
     uint32_t channels, samples, classes;
     float sampling_rate_hz;
     uint32_t weights_bytes;
+    uint32_t training_bytes; /* training state in L2 at its peak, as the planner counted it */
     uint32_t region_bytes[BT_REGION_COUNT];
     /* the rest is the executor's */
     const uint8_t *names; /* JSON: classes, channels, ...; shown to the host, never read here */
     uint32_t names_length;
     const uint8_t *views, *constants, *code[BT_ENTRY_COUNT];
     uint32_t view_count, constants_length, code_words[BT_ENTRY_COUNT];
-    uint32_t input_view, raw_view, logits_view, features_view, loss_view; /* features_view: UINT32_MAX if none */
+    uint32_t input_view, logits_view, features_view, loss_view; /* features_view: UINT32_MAX if none */
 } bt_plan;
 
 /* Check a file and read its header. `file` must stay where it is while the plan is used, 8-byte aligned. */

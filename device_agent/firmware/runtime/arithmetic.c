@@ -1,0 +1,70 @@
+/* exp, log and cosine in float32 from fmaf alone, so that every port computes the same bits. */
+#include "arithmetic.h"
+
+#include <string.h>
+
+static float from_bits(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static uint32_t to_bits(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+/* exp(x) = 2^n * exp(r), |r| <= ln(2)/2, exp(r) by its Taylor polynomial of degree 7.
+ * Below -87 the result is 0, above 88 it is exp(88): softmax never goes there. */
+float bt_expf(float x) {
+    if (x < -87.0f) return 0.0f;
+    if (x > 88.0f) x = 88.0f;
+    const float scaled = x * 1.44269504f;
+    const int32_t n = (int32_t)(scaled + (scaled < 0.0f ? -0.5f : 0.5f));
+    float r = fmaf((float)-n, 0.693145751953125f, x); /* ln 2, high bits: the product is exact */
+    r = fmaf((float)-n, 1.42860677e-6f, r);
+    float p = 1.0f / 5040.0f;
+    p = fmaf(p, r, 1.0f / 720.0f);
+    p = fmaf(p, r, 1.0f / 120.0f);
+    p = fmaf(p, r, 1.0f / 24.0f);
+    p = fmaf(p, r, 1.0f / 6.0f);
+    p = fmaf(p, r, 0.5f);
+    p = fmaf(p, r, 1.0f);
+    p = fmaf(p, r, 1.0f);
+    /* n may be 127 with p slightly above 1: two factors keep the exponent in range */
+    const int32_t half = n / 2;
+    return p * from_bits((uint32_t)(half + 127) << 23) * from_bits((uint32_t)(n - half + 127) << 23);
+}
+
+/* log(x) = e ln 2 + 2 atanh(s), s = (m-1)/(m+1), m in [sqrt(1/2), sqrt(2)); for normal x > 0. */
+float bt_logf(float x) {
+    if (x < 1.17549435e-38f) x = 1.17549435e-38f;
+    uint32_t bits = to_bits(x);
+    int32_t e = (int32_t)(bits >> 23) - 127;
+    float m = from_bits((bits & 0x007fffffu) | 0x3f800000u);
+    if (m > 1.41421356f) {
+        m *= 0.5f;
+        e += 1;
+    }
+    const float s = (m - 1.0f) / (m + 1.0f), q = s * s;
+    float p = 1.0f / 11.0f;
+    p = fmaf(p, q, 1.0f / 9.0f);
+    p = fmaf(p, q, 1.0f / 7.0f);
+    p = fmaf(p, q, 0.2f);
+    p = fmaf(p, q, 1.0f / 3.0f);
+    const float twice = 2.0f * s;
+    const float mantissa = fmaf(twice * q, p, twice);
+    return fmaf((float)e, 0.693147182f, fmaf((float)e, -1.90465421e-9f, mantissa));
+}
+
+/* cos(pi x) = sin(pi (1/2 - x)), sine by its Taylor polynomial of degree 11 on [-pi/2, pi/2]. */
+float bt_cospif(float x) {
+    const float y = 3.14159265f * (0.5f - x), q = y * y;
+    float p = -1.0f / 39916800.0f;
+    p = fmaf(p, q, 1.0f / 362880.0f);
+    p = fmaf(p, q, -1.0f / 5040.0f);
+    p = fmaf(p, q, 1.0f / 120.0f);
+    p = fmaf(p, q, -1.0f / 6.0f);
+    return fmaf(y * q, p, y);
+}

@@ -1,0 +1,144 @@
+/* The engine's life: place regions, infer, fit. */
+#include "biotrain/engine.h"
+
+#include "arithmetic.h"
+#include "execute.h"
+
+enum { ALIGNMENT = 16 };
+
+static void *take(uint8_t *base, uint32_t size, uint32_t *used, uint32_t bytes) {
+    const uint64_t rounded = ((uint64_t)bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    if (!base || rounded > size - *used) return NULL;
+    uint8_t *place = base + *used;
+    *used += (uint32_t)rounded;
+    return place;
+}
+
+void *bt_take_l1(bt_memory *m, uint32_t bytes) { return take(m->l1, m->l1_size, &m->l1_used, bytes); }
+void *bt_take_l2(bt_memory *m, uint32_t bytes) { return take(m->l2, m->l2_size, &m->l2_used, bytes); }
+void *bt_take_l3(bt_memory *m, uint32_t bytes) { return take(m->l3, m->l3_size, &m->l3_used, bytes); }
+
+bt_status bt_engine_init(bt_engine *engine, const bt_plan *plan, bt_port *port, bt_memory *memory) {
+    const bt_memory before = *memory;
+    const uint32_t *bytes = plan->region_bytes;
+    memset(engine, 0, sizeof *engine);
+    engine->plan = plan;
+    engine->port = port;
+    engine->operations = bt_select_operations();
+    engine->serving = bt_take_l2(memory, plan->weights_bytes);
+    engine->candidate = bt_take_l2(memory, plan->weights_bytes);
+    bool placed = engine->serving && engine->candidate;
+    for (uint32_t r = BT_REGION_GRADIENTS; r < BT_REGION_COUNT && placed; r++) {
+        engine->region[r] = r == BT_REGION_L1   ? bt_take_l1(memory, bytes[r])
+                            : r == BT_REGION_L3 ? bt_take_l3(memory, bytes[r])
+                                                : bt_take_l2(memory, bytes[r]);
+        placed = engine->region[r] || !bytes[r];
+        if (engine->region[r]) memset(engine->region[r], 0, bytes[r]);
+    }
+    if (!placed) {
+        *memory = before;
+        return BT_NO_MEMORY;
+    }
+    /* constants are only read: the verifier refuses a plan that writes them */
+    engine->region[BT_REGION_CONST] = (uint8_t *)(uintptr_t)plan->constants;
+    memset(engine->serving, 0, plan->weights_bytes);
+    engine->training_bytes = plan->training_bytes;
+    engine->resident_bytes = plan->weights_bytes + plan->length + (uint32_t)sizeof *engine + (uint32_t)sizeof *plan;
+    return BT_OK;
+}
+
+uint8_t *bt_engine_weights(bt_engine *engine, bt_bank bank) {
+    return (uint8_t *)(bank == BT_BANK_SERVING ? engine->serving : engine->candidate);
+}
+
+static void run_entry(bt_engine *engine, bt_entry entry, bt_bank bank, const bt_run *run) {
+    engine->region[BT_REGION_WEIGHTS] = bt_engine_weights(engine, bank);
+    bt_execute(engine->plan, entry, engine->region, engine->operations, run);
+}
+
+static void describe(const bt_engine *engine, bt_prediction *out) {
+    const bt_plan *plan = engine->plan;
+    const float *logits = bt_locate(plan, plan->logits_view, engine->region).data;
+    float top = logits[0], sum = 0.0f, second = 0.0f;
+    out->classes = plan->classes;
+    out->predicted = 0;
+    for (uint32_t c = 1; c < plan->classes; c++)
+        if (logits[c] > top) {
+            top = logits[c];
+            out->predicted = c;
+        }
+    for (uint32_t c = 0; c < plan->classes; c++) {
+        out->probabilities[c] = bt_expf(logits[c] - top);
+        sum += out->probabilities[c];
+    }
+    out->entropy = 0.0f;
+    for (uint32_t c = 0; c < plan->classes; c++) {
+        float *p = &out->probabilities[c];
+        *p /= sum;
+        if (c != out->predicted && *p > second) second = *p;
+        if (*p > 0.0f) out->entropy -= *p * bt_logf(*p);
+    }
+    if (out->entropy < 0.0f) out->entropy = 0.0f;
+    out->margin = out->probabilities[out->predicted] - second;
+    out->feature_count = 0;
+    if (plan->features_view == UINT32_MAX) return;
+    const bt_tensor features = bt_locate(plan, plan->features_view, engine->region);
+    if (features.count > BT_MAX_FEATURES) return;
+    out->feature_count = features.count;
+    memcpy(out->features, features.data, features.count * sizeof *features.data);
+}
+
+bt_status bt_engine_infer(bt_engine *engine, bt_bank bank, bt_window window, bt_prediction *out) {
+    const bt_run run = {.port = engine->port, .window = window};
+    run_entry(engine, BT_ENTRY_PREPROCESS, bank, &run);
+    run_entry(engine, BT_ENTRY_INFER, bank, &run);
+    describe(engine, out);
+    /* NaN fails every comparison: a network that has gone wrong is not passed on as a confident one */
+    return out->margin >= 0.0f && out->entropy >= 0.0f ? BT_OK : BT_NOT_FINITE;
+}
+
+bt_status bt_fit_begin(bt_engine *engine) {
+    const uint32_t *bytes = engine->plan->region_bytes;
+    memcpy(engine->candidate, engine->serving, engine->plan->weights_bytes);
+    if (bytes[BT_REGION_GRADIENTS]) memset(engine->region[BT_REGION_GRADIENTS], 0, bytes[BT_REGION_GRADIENTS]);
+    if (bytes[BT_REGION_OPTIMIZER]) memset(engine->region[BT_REGION_OPTIMIZER], 0, bytes[BT_REGION_OPTIMIZER]);
+    engine->steps = engine->samples = engine->samples_seen = 0;
+    return BT_OK;
+}
+
+bt_status bt_fit_sample(bt_engine *engine, bt_window window, uint32_t label, float *loss) {
+    if (label >= engine->plan->classes) return BT_BAD_ARGUMENT;
+    const bt_run run = {
+        .port = engine->port,
+        .window = window,
+        .label = label,
+        .dropout_key = bt_hash_counter(engine->dropout_seed, engine->samples_seen),
+    };
+    run_entry(engine, BT_ENTRY_PREPROCESS, BT_BANK_CANDIDATE, &run);
+    run_entry(engine, BT_ENTRY_TRAIN, BT_BANK_CANDIDATE, &run);
+    engine->samples++;
+    engine->samples_seen++;
+    *loss = *bt_locate(engine->plan, engine->plan->loss_view, engine->region).data;
+    return isfinite(*loss) ? BT_OK : BT_NOT_FINITE;
+}
+
+bt_status bt_fit_step(bt_engine *engine, bt_optimizer optimizer) {
+    if (!engine->samples) return BT_WRONG_STATE;
+    const bt_run run = {
+        .port = engine->port,
+        .optimizer = optimizer,
+        .gradient_scale = 1.0f / (float)engine->samples,
+    };
+    run_entry(engine, BT_ENTRY_UPDATE, BT_BANK_CANDIDATE, &run);
+    memset(engine->region[BT_REGION_GRADIENTS], 0, engine->plan->region_bytes[BT_REGION_GRADIENTS]);
+    engine->samples = 0;
+    engine->steps++;
+    return BT_OK;
+}
+
+float bt_cosine_rate(float base, uint32_t step, uint32_t steps) {
+    if (steps == 0 || step >= steps) return 0.0f;
+    return 0.5f * base * (1.0f + bt_cospif((float)step / (float)steps));
+}
+
+void bt_engine_promote(bt_engine *engine) { memcpy(engine->serving, engine->candidate, engine->plan->weights_bytes); }

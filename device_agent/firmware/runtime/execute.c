@@ -1,0 +1,55 @@
+/* The interpreter: instructions, loops and operand addresses. It checks nothing: verify.c has. */
+#include "execute.h"
+
+#include "verify.h"
+
+typedef struct loop {
+    uint32_t start, count, index;
+} loop;
+
+static bt_tensor locate(const bt_plan *plan, uint32_t view, uint8_t *const region[BT_REGION_COUNT], const loop *loops,
+                        uint32_t depth) {
+    bt_tensor t;
+    uint32_t offset, stride[BT_MAX_LOOPS] = {0};
+    bt_read_view(plan, view, &t, &offset, stride);
+    if (!t.rank) return t;
+    for (uint32_t d = 0; d < depth; d++) offset += stride[d] * loops[d].index;
+    t.data = (float *)(void *)(region[t.region] + offset);
+    return t;
+}
+
+bt_tensor bt_locate(const bt_plan *plan, uint32_t view, uint8_t *const region[BT_REGION_COUNT]) {
+    return locate(plan, view, region, NULL, 0);
+}
+
+void bt_execute(const bt_plan *plan, bt_entry entry, uint8_t *const region[BT_REGION_COUNT],
+                const bt_operation *operations, const bt_run *run) {
+    loop loops[BT_MAX_LOOPS];
+    uint32_t depth = 0;
+    for (uint32_t at = 0;;) {
+        bt_instruction in;
+        bt_decode(plan->code[entry], plan->code_words[entry], at, &in);
+        at = in.next;
+        if (in.code == BT_OP_END) return;
+        if (in.code == BT_OP_LOOP) {
+            loops[depth++] = (loop){.start = at, .count = in.immediate[0], .index = 0};
+        } else if (in.code == BT_OP_END_LOOP) {
+            loop *innermost = &loops[depth - 1];
+            if (++innermost->index < innermost->count) at = innermost->start;
+            else depth--;
+        } else {
+            bt_operands operands;
+            for (uint32_t v = 0; v < in.views; v++) operands.view[v] = locate(plan, in.view[v], region, loops, depth);
+            memcpy(operands.immediate, in.immediate, sizeof operands.immediate);
+            operands.run = run;
+            operations[in.code].run(&operands);
+        }
+    }
+}
+
+const bt_operation *bt_select_operations(void) {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return bt_operations_v3;
+#endif
+    return bt_operations_base;
+}

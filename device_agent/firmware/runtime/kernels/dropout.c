@@ -1,0 +1,21 @@
+/* y[i] = x[i] / (1 - p) where hash(key of this window and layer, i) >= p * 2^32, else 0. The backward pass draws
+ * the same mask again instead of keeping it. Immediates: layer, bits of p. In place or not. */
+#include "kernel.h"
+
+static bool check(const bt_operands *o) {
+    const float p = bt_float_bits(o->immediate[1]);
+    return o->view[0].rank && bt_same_shape(&o->view[0], &o->view[1]) && p >= 0.0f && p < 1.0f;
+}
+
+static void drop(const bt_operands *o) {
+    const float p = bt_float_bits(o->immediate[1]), scale = 1.0f / (1.0f - p);
+    const uint32_t threshold = (uint32_t)(p * 4294967296.0f);
+    const uint32_t key = bt_hash_counter(o->run->dropout_key, o->immediate[0]);
+    for (uint32_t i = 0; i < o->view[0].count; i++)
+        o->view[1].data[i] = bt_hash_counter(key, i) >= threshold ? o->view[0].data[i] * scale : 0.0f;
+}
+
+BT_CHECK(dropout_forward) { return check(o); }
+BT_RUN(dropout_forward) { drop(o); }
+BT_CHECK(dropout_backward) { return check(o); }
+BT_RUN(dropout_backward) { drop(o); }

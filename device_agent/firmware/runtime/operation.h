@@ -1,0 +1,72 @@
+/* What an operation sees: its operands with addresses, its immediates, and the run that it is part of. */
+#ifndef BIOTRAIN_OPERATION_H
+#define BIOTRAIN_OPERATION_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "biotrain/engine.h"
+#include "operations.h"
+
+enum { BT_MAX_VIEWS = 8, BT_MAX_IMMEDIATES = 12, BT_MAX_RANK = 4, BT_MAX_LOOPS = 4 };
+enum { BT_NO_VIEW = 0xffff };
+typedef enum bt_dtype { BT_F32 = 0, BT_I16 = 1 } bt_dtype;
+
+/* A dense tensor, last dimension fastest. An operand that the plan leaves out has rank 0 and no data. */
+typedef struct bt_tensor {
+    float *data;
+    uint32_t rank, count, region;
+    uint32_t dims[BT_MAX_RANK];
+} bt_tensor;
+
+/* What is the same for all instructions of one run of an entry. */
+typedef struct bt_run {
+    bt_port *port;
+    bt_window window;      /* decode_counts */
+    uint32_t label;        /* cross_entropy */
+    bt_optimizer optimizer; /* sgd */
+    float gradient_scale;  /* 1 / windows accumulated: gradients are means over the batch */
+    uint32_t dropout_key;
+} bt_run;
+
+typedef struct bt_operands {
+    bt_tensor view[BT_MAX_VIEWS];
+    uint32_t immediate[BT_MAX_IMMEDIATES];
+    const bt_run *run;
+} bt_operands;
+
+typedef struct bt_operation {
+    const char *name;
+    uint32_t views, immediates, writes;
+    bool (*check)(const bt_operands *operands); /* shapes and immediates make sense together */
+    void (*run)(const bt_operands *operands);   /* may rely on what check found */
+} bt_operation;
+
+/* One table per set of kernels; entries that are no operation are zero. */
+enum { BT_TABLE_SIZE = 64 };
+typedef const bt_operation bt_operation_table[BT_TABLE_SIZE];
+extern bt_operation_table bt_operations_base;
+extern bt_operation_table bt_operations_v3;
+
+static inline float bt_float_bits(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static inline bool bt_shape_is(const bt_tensor *t, uint32_t rank, uint32_t d0, uint32_t d1, uint32_t d2, uint32_t d3) {
+    const uint32_t want[BT_MAX_RANK] = {d0, d1, d2, d3};
+    if (t->rank != rank) return false;
+    for (uint32_t i = 0; i < rank; i++)
+        if (t->dims[i] != want[i]) return false;
+    return true;
+}
+
+static inline bool bt_same_shape(const bt_tensor *a, const bt_tensor *b) {
+    return bt_shape_is(a, b->rank, b->dims[0], b->dims[1], b->dims[2], b->dims[3]);
+}
+
+#endif

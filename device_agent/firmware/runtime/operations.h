@@ -1,0 +1,38 @@
+/* The plan's operations: X(name, number, views, immediates, mask of the views that are written).
+ * The numbers are part of the plan format: add at the end, never reuse. schemas/plan_operations.py holds
+ * the same list with names for each operand; a test compares the two. */
+#ifndef BIOTRAIN_OPERATIONS_H
+#define BIOTRAIN_OPERATIONS_H
+
+enum { BT_OP_END = 0, BT_OP_LOOP = 1, BT_OP_END_LOOP = 2, BT_OP_FIRST_KERNEL = 8 };
+
+#define BT_OPERATIONS(X)                                   \
+    X(zero, 8, 1, 0, 0x01)                                 \
+    X(copy, 9, 2, 0, 0x02)                                 \
+    X(decode_counts, 10, 1, 0, 0x01)                       \
+    X(mix_channels, 11, 3, 0, 0x04)                        \
+    X(filter_sections, 12, 3, 0, 0x04)                     \
+    X(scale_channels, 13, 4, 0, 0x08)                      \
+    X(centre_channels, 14, 2, 0, 0x02)                     \
+    X(conv2d_forward, 16, 4, 9, 0x08)                      \
+    X(conv2d_weight_gradient, 17, 4, 9, 0x0c)              \
+    X(conv2d_input_gradient, 18, 3, 9, 0x04)               \
+    X(linear_forward, 19, 4, 0, 0x08)                      \
+    X(linear_weight_gradient, 20, 4, 0, 0x0c)              \
+    X(linear_input_gradient, 21, 3, 0, 0x04)               \
+    X(group_norm_forward, 22, 5, 2, 0x18)                  \
+    X(group_norm_backward, 23, 7, 1, 0x70)                 \
+    X(frozen_norm_forward, 24, 6, 1, 0x20)                 \
+    X(frozen_norm_backward, 25, 8, 1, 0xe0)                \
+    X(relu_forward, 26, 2, 0, 0x02)                        \
+    X(relu_backward, 27, 3, 0, 0x04)                       \
+    X(average_pool_forward, 28, 2, 4, 0x02)                \
+    X(average_pool_backward, 29, 2, 4, 0x02)               \
+    X(max_pool_forward, 30, 2, 4, 0x02)                    \
+    X(max_pool_backward, 31, 3, 4, 0x04)                   \
+    X(dropout_forward, 32, 2, 2, 0x02)                     \
+    X(dropout_backward, 33, 2, 2, 0x02)                    \
+    X(cross_entropy, 34, 3, 0, 0x06)                       \
+    X(sgd, 35, 3, 0, 0x05)
+
+#endif

@@ -1,0 +1,84 @@
+/* Reads and checks the parts of a plan file: header, sections, views. verify.c checks the program. */
+#include "biotrain/plan.h"
+
+#include <string.h>
+
+#include "bytes.h"
+#include "plan_format.h"
+#include "verify.h"
+
+static bt_status read_sections(bt_plan *plan) {
+    const uint8_t *file = plan->file;
+    const uint32_t end = bt_u32(file + BT_AT_SIGNED_LENGTH), count = bt_u32(file + BT_AT_SECTION_COUNT);
+    if (count > BT_MAX_SECTIONS || end - BT_PLAN_HEADER_BYTES < count * BT_SECTION_BYTES) return BT_BAD_PLAN;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t *section = file + BT_PLAN_HEADER_BYTES + i * BT_SECTION_BYTES;
+        const uint32_t kind = bt_u32(section), offset = bt_u32(section + 4), length = bt_u32(section + 8);
+        if (offset > end || length > end - offset || offset % 4 || offset < BT_PLAN_HEADER_BYTES) return BT_BAD_PLAN;
+        const uint8_t *start = file + offset;
+        if (kind == BT_SECTION_NAMES) {
+            plan->names = start;
+            plan->names_length = length;
+        } else if (kind == BT_SECTION_VIEWS) {
+            if (length % BT_VIEW_BYTES || length / BT_VIEW_BYTES >= 0xffff) return BT_BAD_PLAN;
+            plan->views = start;
+            plan->view_count = length / BT_VIEW_BYTES;
+        } else if (kind == BT_SECTION_CONSTANTS) {
+            plan->constants = start;
+            plan->constants_length = length;
+        } else if (kind >= BT_SECTION_CODE && kind < BT_SECTION_CODE + (uint32_t)BT_ENTRY_COUNT) {
+            if (length % 4) return BT_BAD_PLAN;
+            plan->code[kind - BT_SECTION_CODE] = start;
+            plan->code_words[kind - BT_SECTION_CODE] = length / 4;
+        } else {
+            return BT_BAD_PLAN;
+        }
+    }
+    for (uint32_t entry = 0; entry < BT_ENTRY_COUNT; entry++)
+        if (!plan->code_words[entry]) return BT_BAD_PLAN;
+    return plan->views && plan->names ? BT_OK : BT_BAD_PLAN;
+}
+
+static bt_status read_header(bt_plan *plan) {
+    const uint8_t *file = plan->file;
+    memcpy(plan->model, file + BT_AT_MODEL, sizeof plan->model);
+    if (plan->model[sizeof plan->model - 1] != 0) return BT_BAD_PLAN;
+    plan->channels = bt_u32(file + BT_AT_CHANNELS);
+    plan->samples = bt_u32(file + BT_AT_SAMPLES);
+    plan->classes = bt_u32(file + BT_AT_CLASSES);
+    const uint32_t rate = bt_u32(file + BT_AT_SAMPLING_RATE);
+    memcpy(&plan->sampling_rate_hz, &rate, sizeof rate);
+    if (plan->channels < 1 || plan->channels > BT_MAX_CHANNELS || plan->samples < 1 || plan->samples > 1u << 20 ||
+        plan->classes < 2 || plan->classes > BT_MAX_CLASSES || !(plan->sampling_rate_hz > 0))
+        return BT_BAD_PLAN;
+    for (uint32_t r = 0; r < BT_REGION_COUNT; r++) {
+        plan->region_bytes[r] = bt_u32(file + BT_AT_REGIONS + 4 * r);
+        if (plan->region_bytes[r] > 1u << 28) return BT_BAD_PLAN;
+    }
+    plan->weights_bytes = plan->region_bytes[BT_REGION_WEIGHTS];
+    plan->training_bytes = bt_u32(file + BT_AT_TRAINING_BYTES);
+    plan->input_view = bt_u32(file + BT_AT_INPUT_VIEW);
+    plan->logits_view = bt_u32(file + BT_AT_LOGITS_VIEW);
+    plan->features_view = bt_u32(file + BT_AT_FEATURES_VIEW);
+    plan->loss_view = bt_u32(file + BT_AT_LOSS_VIEW);
+    return BT_OK;
+}
+
+bt_status bt_plan_open(bt_plan *plan, const uint8_t *file, uint32_t length) {
+    memset(plan, 0, sizeof *plan);
+    if (length < BT_PLAN_HEADER_BYTES || memcmp(file, "BTPL", 4) != 0) return BT_BAD_MAGIC;
+    if (bt_u16(file + BT_AT_VERSION) != BT_PLAN_MAJOR) return BT_BAD_VERSION;
+    const uint32_t signed_length = bt_u32(file + BT_AT_SIGNED_LENGTH);
+    if (bt_u32(file + BT_AT_LENGTH) != length || signed_length > length || signed_length < BT_PLAN_HEADER_BYTES ||
+        bt_u32(file + BT_AT_HEADER_BYTES) != BT_PLAN_HEADER_BYTES)
+        return BT_BAD_LENGTH;
+    if (bt_crc32(0, file + 16, signed_length - 16) != bt_u32(file + BT_AT_CRC)) return BT_BAD_CRC;
+    plan->file = file;
+    plan->length = length;
+    bt_status status = read_header(plan);
+    if (status == BT_OK) status = read_sections(plan);
+    if (status == BT_OK && plan->region_bytes[BT_REGION_CONST] != plan->constants_length) status = BT_BAD_PLAN;
+    if (status == BT_OK) status = bt_verify_program(plan);
+    if (status == BT_OK) bt_sha256(file, signed_length, plan->hash);
+    return status;
+}

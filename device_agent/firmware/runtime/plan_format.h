@@ -1,0 +1,37 @@
+/* Byte offsets of a plan file; docs/plan-format.md and schemas/plan.py say the same. */
+#ifndef BIOTRAIN_PLAN_FORMAT_H
+#define BIOTRAIN_PLAN_FORMAT_H
+
+enum {
+    BT_PLAN_MAJOR = 1,
+    BT_PLAN_HEADER_BYTES = 256,
+    BT_AT_MAGIC = 0,
+    BT_AT_VERSION = 4, /* u16 major, u16 minor */
+    BT_AT_LENGTH = 8,  /* of the whole file */
+    BT_AT_CRC = 12,    /* over [16, signed length) */
+    BT_AT_SIGNED_LENGTH = 16, /* the signature stands from here to the end */
+    BT_AT_HEADER_BYTES = 20,
+    BT_AT_FLAGS = 24,
+    BT_AT_DEVICE_CLASS = 28,
+    BT_AT_MODEL = 32,
+    BT_AT_CHANNELS = 64,
+    BT_AT_SAMPLES = 68,
+    BT_AT_CLASSES = 72,
+    BT_AT_SAMPLING_RATE = 76,
+    BT_AT_REGIONS = 80, /* eight sizes in bytes */
+    BT_AT_INPUT_VIEW = 112,
+    BT_AT_LOGITS_VIEW = 116,
+    BT_AT_FEATURES_VIEW = 120,
+    BT_AT_LOSS_VIEW = 124,
+    BT_AT_TRAINING_BYTES = 128,
+    BT_AT_SECTION_COUNT = 132,
+    BT_SECTION_BYTES = 16, /* kind, offset, length, 0 */
+    BT_MAX_SECTIONS = 16,
+    BT_SECTION_NAMES = 1,
+    BT_SECTION_VIEWS = 2,
+    BT_SECTION_CONSTANTS = 3,
+    BT_SECTION_CODE = 4, /* 4 + entry */
+    BT_VIEW_BYTES = 48   /* region u8, dtype u8, rank u8, 0 u8, offset, dims[4], loop strides[4], 0, 0 */
+};
+
+#endif

@@ -1,0 +1,138 @@
+/* Walks every entry of a plan once, before anything runs. */
+#include "verify.h"
+
+#include "bytes.h"
+#include "plan_format.h"
+
+/* More instructions than this in one run of an entry is no training step but a plan gone wrong. */
+enum { BT_MAX_INSTRUCTIONS_RUN = 1 << 22 };
+
+bool bt_decode(const uint8_t *code, uint32_t words, uint32_t at, bt_instruction *out) {
+    if (at >= words) return false;
+    const uint32_t head = bt_u32(code + 4 * at);
+    out->code = head & 0xff;
+    out->views = (head >> 8) & 0xff;
+    out->immediates = (head >> 16) & 0xff;
+    const uint32_t view_words = (out->views + 1) / 2;
+    if (head >> 24 || out->views > BT_MAX_VIEWS || out->immediates > BT_MAX_IMMEDIATES) return false;
+    if (words - at - 1 < view_words + out->immediates) return false;
+    const uint8_t *p = code + 4 * (at + 1);
+    for (uint32_t i = 0; i < out->views; i++) out->view[i] = bt_u16(p + 2 * i);
+    for (uint32_t i = 0; i < out->immediates; i++) out->immediate[i] = bt_u32(p + 4 * (view_words + i));
+    out->next = at + 1 + view_words + out->immediates;
+    return true;
+}
+
+bool bt_read_view(const bt_plan *plan, uint32_t index, bt_tensor *out, uint32_t *offset, uint32_t stride[BT_MAX_LOOPS]) {
+    memset(out, 0, sizeof *out);
+    if (index == BT_NO_VIEW) {
+        *offset = 0;
+        return true;
+    }
+    if (index >= plan->view_count) return false;
+    const uint8_t *record = plan->views + index * BT_VIEW_BYTES;
+    out->region = record[0];
+    out->rank = record[2];
+    *offset = bt_u32(record + 4);
+    if (out->region >= BT_REGION_COUNT || record[1] != BT_F32 || out->rank < 1 || out->rank > BT_MAX_RANK) return false;
+    uint64_t count = 1;
+    for (uint32_t i = 0; i < BT_MAX_RANK; i++) {
+        const uint32_t dim = bt_u32(record + 8 + 4 * i);
+        stride[i] = bt_u32(record + 24 + 4 * i);
+        if (i >= out->rank) continue;
+        if (dim < 1 || dim > 1u << 24) return false;
+        out->dims[i] = dim;
+        count *= dim;
+        if (count > 1u << 26) return false;
+    }
+    out->count = (uint32_t)count;
+    return *offset % 4 == 0;
+}
+
+/* The view stays inside its region in every iteration of the loops around it. */
+static bool view_fits(const bt_plan *plan, const bt_tensor *t, uint32_t offset, const uint32_t stride[BT_MAX_LOOPS],
+                      const uint32_t *counts, uint32_t depth) {
+    uint64_t end = (uint64_t)offset + 4u * (uint64_t)t->count;
+    for (uint32_t d = 0; d < depth; d++) {
+        if (stride[d] % 4) return false;
+        end += (uint64_t)stride[d] * (counts[d] - 1);
+    }
+    return end <= plan->region_bytes[t->region];
+}
+
+static bool may_write(uint32_t entry, uint32_t region) {
+    if (region == BT_REGION_CONST) return false;
+    return region != BT_REGION_WEIGHTS || entry == BT_ENTRY_UPDATE;
+}
+
+static bool check_kernel(const bt_plan *plan, uint32_t entry, const bt_instruction *in, const uint32_t *counts,
+                         uint32_t depth) {
+    if (in->code >= BT_TABLE_SIZE) return false;
+    const bt_operation *operation = &bt_operations_base[in->code];
+    if (!operation->run || in->views != operation->views || in->immediates != operation->immediates) return false;
+    bt_operands operands;
+    memset(&operands, 0, sizeof operands);
+    memcpy(operands.immediate, in->immediate, sizeof operands.immediate);
+    for (uint32_t v = 0; v < in->views; v++) {
+        uint32_t offset, stride[BT_MAX_LOOPS];
+        bt_tensor *t = &operands.view[v];
+        if (!bt_read_view(plan, in->view[v], t, &offset, stride)) return false;
+        if (!t->rank) continue;
+        if (!view_fits(plan, t, offset, stride, counts, depth)) return false;
+        if (operation->writes >> v & 1 && !may_write(entry, t->region)) return false;
+    }
+    /* decode_counts reads the window that the caller gives: it has exactly the plan's shape */
+    if (in->code == 10 && operands.view[0].rank && !bt_shape_is(&operands.view[0], 2, plan->channels, plan->samples, 0, 0))
+        return false;
+    if (in->code == 34 && operands.view[0].count != plan->classes) return false; /* cross_entropy's label */
+    return operation->check(&operands);
+}
+
+static bt_status verify_entry(const bt_plan *plan, uint32_t entry) {
+    uint32_t counts[BT_MAX_LOOPS], depth = 0;
+    uint64_t times = 1, total = 0, outer[BT_MAX_LOOPS];
+    for (uint32_t at = 0;;) {
+        bt_instruction in;
+        memset(&in, 0, sizeof in);
+        if (!bt_decode(plan->code[entry], plan->code_words[entry], at, &in)) return BT_BAD_PLAN;
+        total += times;
+        if (total > BT_MAX_INSTRUCTIONS_RUN) return BT_BAD_PLAN;
+        if (in.code == BT_OP_END) {
+            return depth == 0 && in.next == plan->code_words[entry] ? BT_OK : BT_BAD_PLAN;
+        } else if (in.code == BT_OP_LOOP) {
+            if (depth == BT_MAX_LOOPS || in.views || in.immediates != 1 || in.immediate[0] < 1 ||
+                in.immediate[0] > BT_MAX_INSTRUCTIONS_RUN)
+                return BT_BAD_PLAN;
+            outer[depth] = times;
+            times *= in.immediate[0];
+            counts[depth++] = in.immediate[0];
+        } else if (in.code == BT_OP_END_LOOP) {
+            if (!depth || in.views || in.immediates) return BT_BAD_PLAN;
+            times = outer[--depth];
+        } else if (!check_kernel(plan, entry, &in, counts, depth)) {
+            return BT_BAD_PLAN;
+        }
+        at = in.next;
+    }
+}
+
+/* A view that the engine itself reads: an activation of at least `count` values. */
+static bool readable(const bt_plan *plan, uint32_t index, uint32_t least) {
+    bt_tensor t;
+    uint32_t offset, stride[BT_MAX_LOOPS] = {0};
+    if (index >= plan->view_count || !bt_read_view(plan, index, &t, &offset, stride)) return false;
+    return t.count >= least && view_fits(plan, &t, offset, stride, NULL, 0) &&
+           (t.region == BT_REGION_ARENA || t.region == BT_REGION_SCALARS || t.region == BT_REGION_L1);
+}
+
+bt_status bt_verify_program(const bt_plan *plan) {
+    for (uint32_t entry = 0; entry < BT_ENTRY_COUNT; entry++) {
+        const bt_status status = verify_entry(plan, entry);
+        if (status != BT_OK) return status;
+    }
+    if (!readable(plan, plan->logits_view, plan->classes) || !readable(plan, plan->loss_view, 1) ||
+        !readable(plan, plan->input_view, 1))
+        return BT_BAD_PLAN;
+    if (plan->features_view != UINT32_MAX && !readable(plan, plan->features_view, 1)) return BT_BAD_PLAN;
+    return BT_OK;
+}
