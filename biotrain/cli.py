@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -30,9 +31,9 @@ def _not_imported() -> None:
 
 
 def _help_text(command: Callable[..., None]) -> str:
-    """The docstring, with the lines of its example kept apart (typer would join them into one paragraph)."""
+    """The docstring; paragraphs with an indented command keep their lines (typer would join them)."""
     paragraphs = (inspect.getdoc(command) or "").split("\n\n")
-    return "\n\n".join("\b\n" + text if "    biotrain " in text else text for text in paragraphs)
+    return "\n\n".join("\b\n" + text if re.search(r"^ +\S", text, re.MULTILINE) else text for text in paragraphs)
 
 
 def _show_version(wanted: bool) -> None:
