@@ -1,0 +1,1 @@
+"""The supervisor: collects what a fleet publishes, keeps it, raises alerts, shows it, and passes commands on."""

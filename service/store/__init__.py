@@ -1,0 +1,1 @@
+"""The database: tables per noun, one writer, many readers."""

@@ -1,0 +1,72 @@
+"""What one transaction takes in, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from schemas.alert import Alert
+from schemas.base import Sequenced
+from schemas.topics import Kind
+
+#: From a message to the alert that it deserves, if any.
+AlertRules = Callable[[Sequenced], Alert | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A checked message, with the bytes it came in."""
+
+    message: Sequenced
+    kind: Kind
+    payload: str
+    received: datetime
+    #: Kept by the broker for newcomers: says nothing about whether the device is there now.
+    retained: bool = False
+
+    @property
+    def device(self) -> tuple[str, str]:
+        return self.message.site, self.message.device
+
+    @property
+    def key(self) -> tuple[str, str, int, int]:
+        return self.message.site, self.message.device, self.message.boot, self.message.seq
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """A payload that could not be understood."""
+
+    topic: str
+    payload: bytes
+    reason: str
+    received: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    id: int
+    arrived: Arrived
+
+
+@dataclass(frozen=True, slots=True)
+class NewAlert:
+    id: int
+    alert: Alert
+
+
+@dataclass(slots=True)
+class Written:
+    """After the commit: what was new."""
+
+    messages: list[NewMessage] = field(default_factory=list)
+    alerts: list[NewAlert] = field(default_factory=list)
+    duplicates: int = 0
+    quarantined: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    arrived: Sequence[Arrived] = ()
+    poison: Sequence[Poison] = ()
