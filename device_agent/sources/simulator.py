@@ -67,7 +67,7 @@ class SimulatedPerson:
         traits = np.random.default_rng([20_260, seed])
         self._gain = np.exp(traits.normal(0.0, 0.22, 2))
         self._turn_deg = float(traits.choice([-1.0, 1.0]) * traits.uniform(12.0, 38.0))
-        self._alone_deg = float(-np.sign(self._turn_deg) * traits.uniform(16.0, 26.0))
+        self._alone_deg = float(-np.sign(self._turn_deg) * traits.uniform(24.0, 31.0))
         self._crosstalk = traits.normal(0.0, 0.10, 2)
         self._noise_uv = float(traits.uniform(8.0, 22.0))
         self._amplitude_deg = float(traits.uniform(16.0, 30.0))
@@ -108,7 +108,7 @@ class SimulatedPerson:
 
         On day 1 somebody helps; from then on the wearer puts it on alone, always turned to the same side.
         """
-        alone_deg = 0.0 if number == 1 else self._alone_deg + float(random.uniform(-6.0, 6.0))
+        alone_deg = 0.0 if number == 1 else self._alone_deg + float(random.uniform(-4.0, 4.0))
         return _Band(
             gain=self._gain * np.exp(random.normal(0.0, 0.18, 2)),
             turn_deg=self._turn_deg + alone_deg,

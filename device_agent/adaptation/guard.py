@@ -1,0 +1,42 @@
+"""Commit or not: are the new weights better on windows that neither model has learned from?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from schemas.adaptation import Guard
+
+TEST = "mcnemar-exact-one-sided"
+
+
+def mcnemar_p(gained: int, lost: int) -> float:
+    """Exact one-sided McNemar test: of `gained + lost` windows on which two models differ, the chance that a fair
+    coin gives the new one `gained` or more. 1.0 when they nowhere differ. Q. McNemar, Psychometrika 12 (1947)."""
+    if gained < 0 or lost < 0:
+        raise ValueError(f"gained {gained}, lost {lost}: expected counts")
+    differing = gained + lost
+    favourable = sum(math.comb(differing, k) for k in range(gained, differing + 1))
+    return float(favourable / 2**differing)
+
+
+def judge(labels: Sequence[int], before: Sequence[int], after: Sequence[int], risk: float) -> Guard:
+    """Compare two models' predictions of the same held-out windows. `worth_committing` reads the verdict."""
+    if not len(labels) == len(before) == len(after):
+        raise ValueError(f"{len(labels)} labels, {len(before)} and {len(after)} predictions: expected equally many")
+    was = [predicted == label for predicted, label in zip(before, labels, strict=True)]
+    now = [predicted == label for predicted, label in zip(after, labels, strict=True)]
+    gained = sum(b and not a for a, b in zip(was, now, strict=True))
+    lost = sum(a and not b for a, b in zip(was, now, strict=True))
+    return Guard(
+        held_out=len(labels),
+        before_correct=sum(was),
+        after_correct=sum(now),
+        p_value=mcnemar_p(gained, lost),
+        risk=risk,
+        test=TEST,
+    )
+
+
+def worth_committing(guard: Guard) -> bool:
+    return guard.p_value <= guard.risk

@@ -1,0 +1,69 @@
+"""What the agent knows of the windows in the wearable's ring: never the signal, only ids, labels and their fate."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One window of the ring."""
+
+    id: int
+    label: int | None
+    usable: bool
+    """False with a sensor fault: never trained on."""
+    trained: bool = False
+    """The serving weights, or their ancestors on this device, have learned from it."""
+
+
+class RingMemory:
+    """The newest `capacity` windows that were pushed, oldest first: the wearable overwrites its oldest the same way."""
+
+    def __init__(self, capacity: int) -> None:
+        if capacity < 1:
+            raise ValueError(f"capacity is {capacity}, expected 1 or more")
+        self.capacity = capacity
+        self._kept: deque[Kept] = deque(maxlen=capacity)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def add(self, window: int, label: int | None, usable: bool) -> None:
+        self._kept.append(Kept(window, label, usable))
+
+    def forget(self) -> None:
+        """The wearable has started anew, with an empty ring."""
+        self._kept.clear()
+
+    def mark_trained(self, windows: Iterable[int]) -> None:
+        """After a commit."""
+        chosen = set(windows)
+        self._kept = deque(
+            (replace(kept, trained=True) if kept.id in chosen else kept for kept in self._kept), self.capacity
+        )
+
+    def labels(self, windows: Iterable[int]) -> list[int]:
+        known = {kept.id: kept.label for kept in self._kept if kept.label is not None}
+        return [known[window] for window in windows]
+
+    def labelled(self, when: Callable[[Kept], bool] = lambda kept: True) -> list[Kept]:
+        """Usable windows with a label, oldest first."""
+        return [kept for kept in self._kept if kept.usable and kept.label is not None and when(kept)]
+
+    def snapshot(self) -> list[list[int]]:
+        return [
+            [kept.id, -1 if kept.label is None else kept.label, int(kept.usable), int(kept.trained)]
+            for kept in self._kept
+        ]
+
+    def restore(self, snapshot: list[list[int]]) -> None:
+        self._kept = deque(
+            (
+                Kept(w, None if label < 0 else label, bool(usable), bool(trained))
+                for w, label, usable, trained in snapshot
+            ),
+            self.capacity,
+        )

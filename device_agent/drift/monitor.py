@@ -1,0 +1,136 @@
+"""Combines the detectors: is there drift, on what evidence, and since when?"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from device_agent.drift.detector import Detector
+from device_agent.drift.page_hinkley import PageHinkley
+from schemas.drift import Evidence
+
+_SMOOTHING = 0.06
+"""Weight of the newest window in the smoothed error: a memory of about 16 windows."""
+_RARE = 0.25
+"""Where fewer windows than this share have labels, entropy may raise the alert alone."""
+_RECENT = 60
+"""Windows over which that share is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What the monitor claims, once, at the window where its rule is met."""
+
+    window: int
+    since_window: int
+    evidence: tuple[Evidence, ...]
+    accuracy_reference: float | None
+    accuracy_recent: float | None
+
+
+class DriftMonitor:
+    """Labelled errors decide. Entropy, which needs no label, decides where labels are rare, and is shown anyway.
+
+    After a claim it stays quiet (`active`) until `reset`: after a commit, or by itself when the error has come back
+    to its reference.
+    """
+
+    def __init__(
+        self,
+        make_error_detector: Callable[[float], Detector],
+        reference_error: float,
+        entropy_reference: float | None = None,
+    ) -> None:
+        self._make = make_error_detector
+        self._windows: list[int] = []
+        self._entropy_windows: list[int] = []
+        self._errors: deque[tuple[int, bool]] = deque(maxlen=2000)
+        self.smoothed_error: float | None = None
+        self.reset(reference_error, entropy_reference)
+
+    def reset(self, reference_error: float | None = None, entropy_reference: float | None = None) -> None:
+        """Begin anew, with the error rate (and mean entropy, nats) that is now normal; None keeps the one there was."""
+        if reference_error is not None:
+            self.reference_error = reference_error
+        self._entropy_reference = entropy_reference
+        self._error = self._make(self.reference_error)
+        self._entropy = PageHinkley(
+            delta=0.10, threshold=12.0, alpha=1.0, mode="up", min_instances=60, reference=entropy_reference
+        )
+        self._windows.clear()
+        self._entropy_windows.clear()
+        self._labelled: deque[bool] = deque(maxlen=_RECENT)
+        self.active = False
+        self.since_window: int | None = None
+        self._calm = 0
+
+    def observe(self, window: int, error: bool | None, entropy: float) -> Drift | None:
+        """Take in one good window; `error` is None without a label. Returns a claim when the rule is first met."""
+        self._labelled.append(error is not None)
+        self._entropy.update(entropy)
+        self._entropy_windows.append(window)
+        if error is not None:
+            self._error.update(float(error))
+            self._windows.append(window)
+            self._errors.append((window, error))
+            before = self.reference_error if self.smoothed_error is None else self.smoothed_error
+            self.smoothed_error = before + _SMOOTHING * (float(error) - before)
+        if self.active:
+            self._watch_recovery()
+            return None
+        rare = len(self._labelled) == _RECENT and sum(self._labelled) < _RARE * _RECENT
+        if not (self._error.drift_detected or (rare and self._entropy.drift_detected)):
+            return None
+        self.active = True
+        if self._error.drift_detected:
+            self.since_window = self._windows[self._error.change_point]
+        else:
+            self.since_window = self._entropy_windows[self._entropy.change_point]
+        return Drift(
+            window,
+            self.since_window,
+            self.evidence(),
+            1.0 - self.reference_error,
+            self.accuracy_since(self.since_window),
+        )
+
+    def evidence(self) -> tuple[Evidence, ...]:
+        """What each detector says now."""
+        return tuple(
+            Evidence(
+                detector=detector.name,
+                watches=watches,
+                statistic=detector.statistic[0],
+                threshold=detector.statistic[1],
+                fired=detector.drift_detected,
+            )
+            for watches, detector in (("error", self._error), ("entropy", self._entropy))
+        )
+
+    def accuracy_since(self, window: int) -> float | None:
+        errors = [error for at, error in self._errors if at >= window]
+        return 1.0 - sum(errors) / len(errors) if errors else None
+
+    def _watch_recovery(self) -> None:
+        """Back on the reference for as long as the smoothing remembers, three times over: the drift has passed."""
+        recovered = self.smoothed_error is not None and self.smoothed_error <= self.reference_error + _SMOOTHING
+        self._calm = self._calm + 1 if recovered else 0
+        if self._calm >= 3 / _SMOOTHING:
+            self.reset(entropy_reference=self._entropy_reference)
+
+    def snapshot(self) -> dict[str, Any]:
+        """What has to survive a restart; detectors begin anew."""
+        return {
+            "reference_error": self.reference_error,
+            "entropy_reference": self._entropy_reference,
+            "active": self.active,
+            "since_window": self.since_window,
+            "smoothed_error": self.smoothed_error,
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        self.reset(snapshot["reference_error"], snapshot["entropy_reference"])
+        self.active, self.since_window = snapshot["active"], snapshot["since_window"]
+        self.smoothed_error = snapshot["smoothed_error"]
