@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from sqlalchemy import select, update
+from sqlalchemy import RowMapping, select, update
 
 from schemas.alert import Alert
 from service.store.batch import NewAlert
@@ -56,3 +57,33 @@ async def record_run(database: Database, alert: int, hook: str, result: Result) 
             .where(hook_runs.c.alert == alert, hook_runs.c.hook == hook)
             .values(status=result.status, duration_s=result.duration_s, detail=result.detail)
         )
+
+
+async def list_alerts(
+    database: Database,
+    *,
+    site: str | None,
+    device: str | None,
+    rule: str | None,
+    severity: str | None,
+    after: int,
+    limit: int,
+) -> Sequence[RowMapping]:
+    """Newest first, each with what became of its hooks."""
+    query = select(alerts.c.id, alerts.c.payload).where(alerts.c.id > after)
+    for column, value in ((alerts.c.site, site), (alerts.c.device, device), (alerts.c.rule, rule)):
+        if value is not None:
+            query = query.where(column == value)
+    if severity is not None:
+        query = query.where(alerts.c.severity == severity)
+    async with database.read() as connection:
+        return (await connection.execute(query.order_by(alerts.c.id.desc()).limit(limit))).mappings().all()
+
+
+async def runs_of(database: Database, alert_ids: Sequence[int]) -> dict[int, list[RowMapping]]:
+    runs: dict[int, list[RowMapping]] = {}
+    async with database.read() as connection:
+        query = select(hook_runs).where(hook_runs.c.alert.in_(alert_ids)).order_by(hook_runs.c.hook)
+        for row in (await connection.execute(query)).mappings():
+            runs.setdefault(row["alert"], []).append(row)
+    return runs

@@ -1,0 +1,96 @@
+"""The fleet as it is now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Query
+from pydantic import BaseModel, Field
+
+from schemas.base import Name
+from schemas.health import Health
+from schemas.state import DeviceState, State
+from service.api.context import Context
+from service.api.parameters import DeviceName, SiteName
+from service.store.overview import fleet, gaps, stored_counts
+
+_GONE = (DeviceState.OFFLINE, DeviceState.FINISHED)
+
+
+class Device(BaseModel):
+    """One device: what it was last known to do, and whether it is there."""
+
+    site: str
+    device: str
+    wearer: str | None
+    online: bool = Field(description="heard since its last will, and neither offline nor finished by its own word")
+    first_seen: datetime
+    last_seen: datetime
+    boot: int
+    stored: int = Field(description="messages in the database")
+    state: State | None
+    health: Health | None
+
+
+class DeviceList(BaseModel):
+    items: list[Device]
+
+
+class GapView(BaseModel):
+    """Messages that a device has numbered and that are not in the database: on their way, or lost."""
+
+    boot: int
+    first: int
+    last: int
+
+
+class GapList(BaseModel):
+    items: list[GapView]
+
+
+def router(context: Context) -> APIRouter:
+    routes = APIRouter(prefix="/api/devices", tags=["devices"])
+
+    @routes.get("", summary="Every device ever heard of")
+    async def devices(site: Annotated[Name | None, Query(description="only this site's")] = None) -> DeviceList:
+        counts = await stored_counts(context.database, site)
+        rows = await fleet(context.database, site)
+        return DeviceList(items=[_view(dict(row), counts) for row in rows])
+
+    @routes.get("/{site}/{device}", summary="One device", responses={404: {"description": "no such device"}})
+    async def device(site: SiteName, device: DeviceName) -> Device:
+        row = await _known(context, site, device)
+        return _view(row, await stored_counts(context.database, site))
+
+    @routes.get("/{site}/{device}/gaps", summary="Numbered by the device and not (yet) in the database")
+    async def device_gaps(site: SiteName, device: DeviceName) -> GapList:
+        await _known(context, site, device)
+        found = await gaps(context.database, site, device)
+        return GapList(items=[GapView(boot=gap.boot, first=gap.first, last=gap.last) for gap in found])
+
+    return routes
+
+
+async def _known(context: Context, site: str, device: str) -> dict[str, Any]:
+    rows = await fleet(context.database, site, device)
+    if not rows:
+        raise HTTPException(404, f"nothing has been heard from device {device!r} of site {site!r}")
+    return dict(rows[0])
+
+
+def _view(row: Mapping[str, Any], counts: Mapping[tuple[str, str], int]) -> Device:
+    state = State.model_validate_json(row["state"]) if row["state"] else None
+    return Device(
+        site=row["site"],
+        device=row["device"],
+        wearer=row["wearer"],
+        online=row["connected"] and not (state is not None and state.state in _GONE),
+        first_seen=row["first_seen"],
+        last_seen=row["last_seen"],
+        boot=row["boot"],
+        stored=counts.get((row["site"], row["device"]), 0),
+        state=state,
+        health=Health.model_validate_json(row["health"]) if row["health"] else None,
+    )

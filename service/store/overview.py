@@ -1,0 +1,112 @@
+"""The fleet as it is, what is kept, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import RowMapping, TextClause, and_, func, select, text
+
+from service.store.database import Database
+from service.store.tables import alerts, boots, devices, messages, quarantine
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Numbers that a boot gave out and that are not in the store: on their way, or lost."""
+
+    boot: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Rows in the database."""
+
+    stored: int
+    by_kind: dict[str, int]
+    quarantined: int
+    alerts: int
+    devices: int
+    missing: int
+
+
+async def fleet(database: Database, site: str | None = None, device: str | None = None) -> Sequence[RowMapping]:
+    query = select(devices).order_by(devices.c.site, devices.c.device)
+    if site is not None:
+        query = query.where(devices.c.site == site)
+    if device is not None:
+        query = query.where(devices.c.device == device)
+    async with database.read() as connection:
+        return (await connection.execute(query)).mappings().all()
+
+
+async def stored_counts(database: Database, site: str | None = None) -> dict[tuple[str, str], int]:
+    """Messages kept for each device, last wills not counted."""
+    query = select(messages.c.site, messages.c.device, func.count()).where(messages.c.seq > 0)
+    if site is not None:
+        query = query.where(messages.c.site == site)
+    async with database.read() as connection:
+        rows = (await connection.execute(query.group_by(messages.c.site, messages.c.device))).all()
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
+async def gaps(database: Database, site: str, device: str, limit: int = 500) -> list[Gap]:
+    """Between what is there, and up to what each boot's heartbeat says it has counted."""
+    before = func.lag(messages.c.seq, 1, 0).over(partition_by=messages.c.boot, order_by=messages.c.seq)
+    steps = (
+        select(messages.c.boot, messages.c.seq, before.label("before"))
+        .where(messages.c.site == site, messages.c.device == device, messages.c.seq > 0)
+        .subquery()
+    )
+    holes = select(steps.c.boot, steps.c.before + 1, steps.c.seq - 1).where(steps.c.seq > steps.c.before + 1)
+    tails = (
+        select(boots.c.boot, func.coalesce(func.max(messages.c.seq), 0) + 1, boots.c.last_seq)
+        .outerjoin(
+            messages,
+            and_(messages.c.site == boots.c.site, messages.c.device == boots.c.device, messages.c.boot == boots.c.boot),
+        )
+        .where(boots.c.site == site, boots.c.device == device)
+        .group_by(boots.c.boot, boots.c.last_seq)
+        .having(boots.c.last_seq > func.coalesce(func.max(messages.c.seq), 0))
+    )
+    async with database.read() as connection:
+        found = [*(await connection.execute(holes.limit(limit))), *(await connection.execute(tails.limit(limit)))]
+    return sorted((Gap(*row) for row in found), key=lambda gap: (gap.boot, gap.first))[:limit]
+
+
+async def totals(database: Database) -> Totals:
+    async with database.read() as connection:
+        by_kind = {
+            row[0]: row[1]
+            for row in await connection.execute(
+                select(messages.c.kind, func.count()).where(messages.c.seq > 0).group_by(messages.c.kind)
+            )
+        }
+        counts = [
+            (await connection.execute(select(func.count()).select_from(table))).scalar_one()
+            for table in (quarantine, alerts, devices)
+        ]
+        missing = (await connection.execute(_missing())).scalar_one()
+    return Totals(sum(by_kind.values()), by_kind, counts[0], counts[1], counts[2], int(missing))
+
+
+def _missing() -> TextClause:
+    """Numbers given out, by whichever says more of heartbeat and newest message, less numbers there."""
+    return text(
+        """
+        SELECT coalesce(sum(max(newest, told) - kept), 0) FROM (
+            SELECT m.site, m.device, m.boot, count(*) AS kept, max(m.seq) AS newest,
+                   coalesce((SELECT b.last_seq FROM boots b
+                             WHERE b.site = m.site AND b.device = m.device AND b.boot = m.boot), 0) AS told
+            FROM messages m WHERE m.seq > 0 GROUP BY m.site, m.device, m.boot
+        )
+        """
+    )
+
+
+async def list_quarantine(database: Database, *, after: int, limit: int) -> Sequence[RowMapping]:
+    query = select(quarantine).where(quarantine.c.id > after).order_by(quarantine.c.id.desc()).limit(limit)
+    async with database.read() as connection:
+        return (await connection.execute(query)).mappings().all()

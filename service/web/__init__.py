@@ -1,0 +1,1 @@
+"""The live page: plain modules for the browser, nothing loaded from elsewhere."""
