@@ -1,0 +1,53 @@
+"""Gives every storage its offset: one arena that all programs share, and the scalar slots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from device_agent.compiler.ir import Program, Storage
+from device_agent.compiler.memory.problem import Problem
+from device_agent.compiler.memory.solver import solve
+from device_agent.compiler.memory.validator import validate
+from device_agent.compiler.schedule import lifetimes
+from schemas.plan import Region
+
+
+@dataclass(frozen=True, slots=True)
+class Arena:
+    """`bytes` is the largest of the programs' arenas, `lower_bound` the largest live set of any of them."""
+
+    bytes: int
+    lower_bound: int
+    problem: Problem[Storage]
+    """Of the program that needs most: what the timeline picture shows."""
+
+
+def allocate_arena(programs: list[Program], input_storage: Storage) -> Arena:
+    """The programs run one after another, so they share the arena; the input window lies at its start in all."""
+    input_storage.offset = 0
+    arenas = []
+    for program in programs:
+        problem = lifetimes(program, Region.ARENA, frozenset({input_storage}))
+        offsets, size = solve(problem)
+        validate(problem, offsets, size)
+        for storage, offset in offsets.items():
+            storage.offset = offset
+        arenas.append(Arena(size, problem.lower_bound(), problem))
+    biggest = max(arenas, key=lambda arena: arena.bytes)
+    return Arena(biggest.bytes, max(arena.lower_bound for arena in arenas), biggest.problem)
+
+
+def allocate_slots(programs: list[Program], region: Region) -> int:
+    """One after another, without reuse: for scalars, whose values may be read after a run. Returns the bytes."""
+    storages = dict.fromkeys(
+        value.storage
+        for program in programs
+        for op in program
+        for value in (*op.inputs, *op.outputs)
+        if value.storage.region is region
+    )
+    at = 0
+    for storage in storages:
+        storage.offset = at
+        at += storage.bytes
+    return at

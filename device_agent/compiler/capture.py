@@ -1,0 +1,102 @@
+"""torch.nn.Module -> Graph, through torch.export. The only pass that knows torch."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import torch
+from torch import nn
+
+from device_agent.compiler.errors import CompileError
+from device_agent.compiler.ir import Graph, Op, Parameter, Value
+from device_agent.compiler.operators import CAPTURES
+from device_agent.compiler.operators.base import Call
+from schemas.plan import Region
+
+#: Counts batches; nothing that is computed depends on it.
+_IGNORED = ("num_batches_tracked",)
+
+
+def capture(module: nn.Module, input_shape: tuple[int, ...]) -> Graph:
+    """`input_shape` without the batch dimension, e.g. (1, channels, samples).
+
+    Raises CompileError for an operator that is not there, with its place in the user's module.
+    """
+    try:
+        exported = torch.export.export(module.train(), (torch.zeros(1, *input_shape),))
+    except Exception as error:  # torch.export raises dozens of kinds; all are the user's model
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CompileError(f"{type(module).__name__} cannot be exported for input {input_shape}: {reason}") from error
+    signature = exported.graph_signature
+    state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+    ops: list[Op] = []
+    parameters: list[Parameter] = []
+    values: dict[str, Value] = {}
+    output: Value | None = None
+    for node in exported.graph.nodes:
+        if node.op == "placeholder":
+            name = names.get(node.name)
+            if name is None:
+                values[node.name] = Value.new("input", input_shape)
+            elif not name.endswith(_IGNORED):
+                values[node.name] = _parameter(name, state[name], parameters)
+        elif node.op == "call_function" and not _only_counts(node):
+            values[node.name] = _call(node, values, ops)
+        elif node.op == "output":
+            result = [argument for argument in node.args[0] if argument.name in values]
+            output = values[result[-1].name]
+    inputs = [value for value in values.values() if value.name == "input"]
+    if len(inputs) != 1 or output is None or len(output.shape) != 1:
+        shape = output.shape if output else None
+        raise CompileError(f"the model must map one input to one row of logits, its output has shape {shape}")
+    linears = [op for op in ops if op.kind == "linear_forward"]
+    features = linears[-1].operand("x") if linears and linears[-1].operand("y") is output else None
+    return Graph(ops, inputs[0], output, parameters, features)
+
+
+def _parameter(name: str, tensor: torch.Tensor, parameters: list[Parameter]) -> Value:
+    if tensor.dtype != torch.float32:
+        raise CompileError(f"{name} is {tensor.dtype}: the device computes in float32; convert the model with .float()")
+    value = Value.new(name, tuple(tensor.shape) or (1,), Region.WEIGHTS)
+    parameters.append(Parameter(name, value, trained=isinstance(tensor, nn.Parameter)))
+    return value
+
+
+def _only_counts(node: Any) -> bool:
+    """num_batches_tracked += 1"""
+    return any(getattr(argument, "name", "").endswith(_IGNORED) for argument in node.args)
+
+
+def _call(node: Any, values: dict[str, Value], ops: list[Op]) -> Value:
+    target, layer, location = str(node.target), _layer(node), _location(node)
+    rule = CAPTURES.get(target)
+    if rule is None:
+        known = difflib.get_close_matches(target, CAPTURES, n=1, cutoff=0.3)
+        hint = f"; the nearest that works is {known[0]}" if known else ""
+        raise CompileError(f"{layer or node.name}{location and f' ({location})'}: {target} is not supported{hint}")
+    names = [argument.name for argument in node.target._schema.arguments]
+    given = {**dict(zip(names, node.args, strict=False)), **node.kwargs}
+    arguments = {key: values.get(value.name) if hasattr(value, "name") else value for key, value in given.items()}
+    shape = tuple(int(size) for size in node.meta["val"].shape[1:])
+    return rule(Call(target, arguments, shape, layer, location, ops.append))
+
+
+def _layer(node: Any) -> str:
+    """The innermost module that the call stands in, by its path in the model."""
+    stack = node.meta.get("nn_module_stack") or {}
+    paths = [path for path, _ in stack.values() if path]
+    return paths[-1] if paths else str(node.name)
+
+
+def _location(node: Any) -> str:
+    """The user's file and line, from the trace that torch.export keeps."""
+    frames = [
+        line.strip() for line in (node.meta.get("stack_trace") or "").splitlines() if line.strip().startswith("File")
+    ]
+    own = [frame for frame in frames if "/torch/" not in frame]
+    if not own:
+        return ""
+    file, line, *_ = own[-1].replace('File "', "").split('", line ')
+    return f"{file.rsplit('/', 1)[-1]}:{line.split(',')[0]}"

@@ -1,0 +1,207 @@
+"""The row of passes: torch module in, plan out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from device_agent.compiler.allocate import Arena, allocate_arena, allocate_slots
+from device_agent.compiler.capture import capture
+from device_agent.compiler.differentiate import Mode, choose_trained, inference, training, update
+from device_agent.compiler.emit import Emitter
+from device_agent.compiler.errors import CompileError
+from device_agent.compiler.gap9 import estimate
+from device_agent.compiler.in_place import share_storage
+from device_agent.compiler.ir import Graph, Program, Value, print_ops
+from device_agent.compiler.normalise import Norm, normalise
+from device_agent.compiler.operators import MACS
+from device_agent.compiler.preprocessing import Constants, Preprocessing, preprocess
+from device_agent.compiler.schedule import drop_views
+from schemas.plan import NO_FEATURES, Entry, PlanHeader, Region, pack_plan, read_plan
+from schemas.weights import Origin, Weights
+
+if TYPE_CHECKING:
+    from torch import nn
+
+#: Stacks, link buffers and state of the firmware; the wearable's own count is checked against it.
+FIRMWARE_BYTES = 20_000
+#: Takes the name of a pass and a printout of the IR behind it.
+Watcher = Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """The windows that the model is for."""
+
+    channels: tuple[str, ...]
+    samples: int
+    sampling_rate_hz: float
+    classes: tuple[str, ...]
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledPlan:
+    """A plan file and what is needed to write weights for it."""
+
+    file: bytes
+    parameters: tuple[tuple[str, tuple[int, ...]], ...]
+    """Names and shapes, in the order of the weights file."""
+    report: dict[str, Any]
+    """The fields of `biotrain plan --json` that do not depend on a target."""
+    arena: Arena
+
+    @property
+    def resident_bytes(self) -> int:
+        """What lies in L2 beside the training state: serving weights, the plan, and the firmware's own."""
+        return int(self.report["memory"]["weights_bytes"]) + len(self.file) + FIRMWARE_BYTES
+
+    @property
+    def hash(self) -> str:
+        return read_plan(self.file).hash
+
+    def weights_file(self, module: nn.Module, version: int = 1) -> bytes:
+        """The module's present values as pre-trained weights for this plan."""
+        state = module.state_dict()
+        missing = [name for name, _ in self.parameters if name not in state]
+        if missing:
+            raise CompileError(f"the module has no {missing[0]}: it is not the one that was compiled")
+        values = [state[name].detach().numpy().astype("<f4") for name, _ in self.parameters]
+        return Weights(self.hash, version, b"".join(v.tobytes() for v in values), Origin.PRETRAINED).pack()
+
+    def load_values(self, values: bytes) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
+        """A weights file's values by parameter name."""
+        flat = np.frombuffer(values, "<f4")
+        out, at = {}, 0
+        for name, shape in self.parameters:
+            size = int(np.prod(shape))
+            out[name] = flat[at : at + size].reshape(shape)
+            at += size
+        return out
+
+
+def compile_model(
+    module: nn.Module,
+    signal: Signal,
+    *,
+    name: str,
+    norm: Norm = Norm.GROUP,
+    mode: Mode = Mode.FULL,
+    preprocessing: Preprocessing | None = None,
+    model_channels: int | None = None,
+    batch: int = 8,
+    watch: Watcher = lambda name, text: None,
+) -> CompiledPlan:
+    """Compiles a module with input [N, 1, channels, samples] and output [N, classes].
+
+    The same module, signal and settings always give the same bytes. Raises CompileError.
+    """
+    channels = len(signal.channels)
+    graph = capture(module, (1, model_channels or channels, signal.samples))
+    watch("capture", print_ops(graph.ops))
+    if graph.output.shape != (len(signal.classes),):
+        raise CompileError(f"the model has {graph.output.shape[0]} outputs, there are {len(signal.classes)} classes")
+    graph = normalise(graph, norm)
+    watch("normalise", print_ops(graph.ops))
+    choose_trained(graph, mode)
+    constants = Constants()
+    preparing = preprocess(preprocessing or Preprocessing(), channels, signal.samples, graph.input, constants)
+    inferring, (learning, loss) = inference(graph), training(graph)
+    watch("differentiate", print_ops(learning.ops))
+    programs = {
+        Entry.PREPROCESS: preparing,
+        Entry.INFER: share_storage(inferring),
+        Entry.TRAIN: share_storage(learning),
+        Entry.UPDATE: update(graph),
+    }
+    for program in programs.values():
+        drop_views(program)
+    watch("in_place", print_ops(learning.ops))
+    arena = allocate_arena([preparing, inferring, learning], graph.input.storage)
+    scalar_bytes = allocate_slots([inferring, learning], Region.SCALARS)
+    watch("allocate", print_ops(learning.ops))
+    return _emit(name, signal, graph, programs, loss, constants, arena, scalar_bytes, norm, mode, batch)
+
+
+def _emit(
+    name: str,
+    signal: Signal,
+    graph: Graph,
+    programs: dict[Entry, Program],
+    loss: Value,
+    constants: Constants,
+    arena: Arena,
+    scalar_bytes: int,
+    norm: Norm,
+    mode: Mode,
+    batch: int,
+) -> CompiledPlan:
+    emitter = Emitter()
+    code = {entry: emitter.program(program) for entry, program in programs.items()}
+    pinned = programs[Entry.INFER].pinned
+    weights = sum(parameter.value.storage.bytes for parameter in graph.parameters)
+    trained = sum(parameter.value.storage.bytes for parameter in graph.parameters if parameter.trained)
+    regions = {
+        Region.CONST: len(constants.bytes),
+        Region.WEIGHTS: weights,
+        Region.GRADIENTS: trained,
+        Region.OPTIMIZER: trained,
+        Region.SCALARS: scalar_bytes,
+        Region.ARENA: arena.bytes,
+    }
+    total = weights + 2 * trained + arena.bytes + scalar_bytes
+    forward = _macs(programs[Entry.INFER])
+    weight_gradient = _macs(programs[Entry.TRAIN], "_weight_gradient")
+    input_gradient = _macs(programs[Entry.TRAIN], "_input_gradient")
+    report = {
+        "model": name,
+        "mode": str(mode),
+        "norm": str(norm),
+        "batch": batch,
+        "params": sum(p.value.storage.bytes for p in graph.parameters if p.gradient or p.trained) // 4,
+        "macs": {"forward": forward, "backward": weight_gradient + input_gradient, "recompute": 0},
+        "memory": {
+            "total_bytes": total,
+            "weights_bytes": weights,
+            "gradients_bytes": trained,
+            "optimizer_bytes": trained,
+            "arena_bytes": arena.bytes,
+            "arena_lower_bound_bytes": arena.lower_bound,
+            "l1_bytes": 0,
+        },
+        "gap9": asdict(estimate(forward, weight_gradient, input_gradient)),
+    }
+    parameters = [
+        {"name": p.name, "shape": p.value.shape, "trained": p.trained, "offset": p.value.storage.offset}
+        for p in graph.parameters
+    ]
+    names = {
+        "classes": signal.classes,
+        "channels": signal.channels,
+        "unit": signal.unit,
+        "parameters": parameters,
+        **report,
+    }
+    header = PlanHeader(
+        model=name,
+        channels=len(signal.channels),
+        samples=signal.samples,
+        classes=len(signal.classes),
+        sampling_rate_hz=signal.sampling_rate_hz,
+        region_bytes=tuple(regions.get(region, 0) for region in Region),
+        input_view=emitter.view(graph.input),
+        logits_view=emitter.view(pinned[0]),
+        features_view=emitter.view(pinned[1]) if len(pinned) > 1 else NO_FEATURES,
+        loss_view=emitter.view(loss),
+        training_bytes=total,
+    )
+    file = pack_plan(header, names, emitter.views, bytes(constants.bytes), code)
+    shapes = tuple((p.name, p.value.shape) for p in graph.parameters)
+    return CompiledPlan(file, shapes, report, arena)
+
+
+def _macs(program: Program, suffix: str = "") -> int:
+    return sum(MACS[op.kind](op) for op in program if op.kind in MACS and op.kind.endswith(suffix))

@@ -1,0 +1,117 @@
+"""Forward graph -> the programs of a plan: inference, one training window, one optimiser step."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from device_agent.compiler.errors import CompileError
+from device_agent.compiler.ir import RESHAPE, Graph, Op, Parameter, Program, Storage, Value
+from device_agent.compiler.operators import BACKWARD
+from device_agent.compiler.operators.base import Backward, scalars
+from schemas.plan import Region
+
+
+class Mode(StrEnum):
+    """What is trained."""
+
+    FULL = "full"
+    LAST_LAYER = "last-layer"
+    NORM_ONLY = "norm-only"
+
+
+def choose_trained(graph: Graph, mode: Mode) -> None:
+    """Marks the parameters of `mode` as trained, and gives every parameter its place: trained ones first."""
+    chosen: set[Value] = {parameter.value for parameter in graph.parameters if parameter.trained}
+    if mode is Mode.LAST_LAYER:
+        chosen &= set([op for op in graph.ops if op.kind == "linear_forward"][-1].inputs)
+    elif mode is Mode.NORM_ONLY:
+        chosen &= {value for op in graph.ops if "_norm_" in op.kind for value in op.inputs}
+    for parameter in graph.parameters:
+        parameter.trained = parameter.value in chosen
+    if not any(parameter.trained for parameter in graph.parameters):
+        raise CompileError(f"mode {mode!s} leaves nothing to train in this model")
+    graph.parameters.sort(key=lambda parameter: not parameter.trained)
+    offset = 0
+    for parameter in graph.parameters:
+        parameter.value.storage.offset = offset
+        if parameter.trained:
+            parameter.gradient = Value.new(
+                f"d_{parameter.name}", parameter.value.shape, Region.GRADIENTS, parameter.value.storage.offset
+            )
+        offset += parameter.value.storage.bytes
+
+
+def inference(graph: Graph) -> Program:
+    """The forward pass alone; dropout is the identity."""
+    ops, seen = _copy(graph, skip_dropout=True)
+    pinned = [seen[graph.output]] + ([seen[graph.features]] if graph.features else [])
+    return Program(ops, tuple(pinned))
+
+
+def training(graph: Graph) -> tuple[Program, Value]:
+    """Forward, loss and backward of one window; gradients are added to the accumulators. Also returns the loss."""
+    ops, seen = _copy(graph, skip_dropout=False)
+    logits, loss = seen[graph.output], scalars("loss", 1)
+    backward = Backward(
+        parameter_gradients={p.value: p.gradient for p in graph.parameters if p.gradient is not None},
+        wanted=_wanted(ops, graph.parameters),
+    )
+    backward.emit("cross_entropy", logits, loss, backward.new(logits), of=Op("cross_entropy", (), {}, "loss"))
+    for op in reversed(ops):
+        if any(value in backward.gradients for value in op.outputs) and _reaches_trained(op, backward):
+            BACKWARD[op.kind](op, backward)
+    return Program(ops + backward.ops, ()), loss
+
+
+def update(graph: Graph) -> Program:
+    """SGD over all trained weights, which lie side by side."""
+    count = sum(parameter.value.storage.bytes for parameter in graph.parameters if parameter.trained) // 4
+    regions = (Region.WEIGHTS, Region.GRADIENTS, Region.OPTIMIZER)
+    names = ("trained weights", "gradients", "momentum")
+    values = [Value.new(name, (count,), region, 0) for name, region in zip(names, regions, strict=True)]
+    return Program([Op("sgd", tuple(values), {}, "optimiser")], ())
+
+
+def _wanted(ops: list[Op], parameters: list[Parameter]) -> set[Value]:
+    """Activations that lie behind a trained parameter: their gradient is needed."""
+    behind = {parameter.value for parameter in parameters if parameter.trained}
+    wanted: set[Value] = set()
+    for op in ops:
+        if any(value in behind or value in wanted for value in op.inputs):
+            wanted.update(value for value in op.outputs if value.storage.region is Region.ARENA)
+    return wanted
+
+
+def _reaches_trained(op: Op, backward: Backward) -> bool:
+    return any(value in backward.wanted or backward.accumulator(value) for value in op.inputs)
+
+
+def _copy(graph: Graph, skip_dropout: bool) -> tuple[list[Op], dict[Value, Value]]:
+    """The graph's operations on values of their own: each program has its own arena. Parameters and input stay."""
+    seen: dict[Value, Value] = {}
+    storages: dict[Storage, Storage] = {}
+    kept = {parameter.value for parameter in graph.parameters} | {graph.input}
+
+    def own(value: Value) -> Value:
+        if value in kept:
+            return value
+        if value not in seen:
+            old = value.storage
+            if old is graph.input.storage:
+                storages[old] = old
+            storages.setdefault(old, Storage(old.region, old.bytes, old.offset))
+            seen[value] = Value(value.name, value.shape, storages[old])
+        return seen[value]
+
+    ops = []
+    for op in graph.ops:
+        if skip_dropout and op.kind == "dropout_forward":
+            x, y = own(op.operand("x")), op.operand("y")
+            seen[y] = Value(y.name, y.shape, x.storage)
+            storages[y.storage] = x.storage
+            ops.append(Op(RESHAPE, (x, seen[y]), {}, op.layer))
+        else:
+            operands = tuple(None if value is None else own(value) for value in op.operands)
+            ops.append(Op(op.kind, operands, dict(op.attributes), op.layer))
+    seen[graph.input] = graph.input
+    return ops, seen

@@ -1,0 +1,1 @@
+"""The memory planner: problem, solver and validator share no code."""

@@ -1,0 +1,63 @@
+"""Brings a captured graph into the forms that the device has: padding inside convolutions, one kind of norm."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from device_agent.compiler.errors import CompileError
+from device_agent.compiler.ir import PAD, Graph, Op
+from device_agent.compiler.operators.base import scalars
+
+
+class Norm(StrEnum):
+    """What a batch norm becomes."""
+
+    GROUP = "group"
+    FROZEN = "frozen"
+
+
+def normalise(graph: Graph, norm: Norm) -> Graph:
+    """Raises CompileError for padding that no convolution takes over."""
+    ops = _number_dropouts(_fold_padding(graph.ops))
+    if norm is Norm.GROUP:
+        ops = [_to_group_norm(op) for op in ops]
+    used = {value for op in ops for value in op.inputs}
+    graph.parameters = [parameter for parameter in graph.parameters if parameter.value in used]
+    graph.ops = ops
+    return graph
+
+
+def _fold_padding(ops: list[Op]) -> list[Op]:
+    users: dict[object, list[Op]] = {}
+    for op in ops:
+        for value in op.inputs:
+            users.setdefault(value, []).append(op)
+    result = []
+    for op in ops:
+        if op.kind != PAD:
+            result.append(op)
+            continue
+        source, padded = op.operands
+        for user in users.get(padded, []):
+            if user.kind != "conv2d_forward":
+                raise CompileError(f"{op.layer}: padding before {user.layer} ({user.kind}) is not supported")
+            user.operands = tuple(source if value is padded else value for value in user.operands)
+            for side in ("top", "bottom", "left", "right"):
+                user.attributes[side] += op.attributes[side]
+    return result
+
+
+def _number_dropouts(ops: list[Op]) -> list[Op]:
+    """Every dropout draws from a stream of its own."""
+    for stream, op in enumerate(op for op in ops if op.kind == "dropout_forward"):
+        op.attributes["stream"] = stream
+    return ops
+
+
+def _to_group_norm(op: Op) -> Op:
+    """Batch norm -> group norm with one group: same eps and affine parameters; the running statistics go."""
+    if op.kind != "frozen_norm_forward":
+        return op
+    operands = (op.operand("x"), op.operand("gamma"), op.operand("beta"), scalars(f"{op.layer}.statistics", 2))
+    attributes = {"groups": 1, "eps": op.attributes["eps"]}
+    return Op("group_norm_forward", (*operands, op.operand("y")), attributes, op.layer)

@@ -1,0 +1,68 @@
+"""Convolution over [channels, height, width]."""
+
+from __future__ import annotations
+
+import math
+
+from device_agent.compiler.ir import Op, Value
+from device_agent.compiler.operators.base import Backward, Call, Operator, pair
+
+
+def _capture(call: Call) -> Value:
+    given = call.arguments
+    x, weight = given["input"], given["weight"]
+    stride, dilation = pair(given.get("stride", 1)), pair(given.get("dilation", 1))
+    padding = given.get("padding", 0)
+    kernel = weight.shape[2:]
+    if padding == "same":
+        total = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+        before, after = [t // 2 for t in total], [t - t // 2 for t in total]
+    else:
+        before = after = [0, 0] if padding == "valid" else list(pair(padding))
+    y = call.result()
+    call.emit(
+        Op(
+            "conv2d_forward",
+            (x, weight, given.get("bias"), y),
+            {
+                "stride_h": stride[0],
+                "stride_w": stride[1],
+                "top": before[0],
+                "bottom": after[0],
+                "left": before[1],
+                "right": after[1],
+                "dilation_h": dilation[0],
+                "dilation_w": dilation[1],
+                "groups": given.get("groups", 1),
+            },
+            call.layer,
+        )
+    )
+    return y
+
+
+def _backward(op: Op, b: Backward) -> None:
+    x, weight, bias, y = op.operand("x"), op.operand("weight"), op.optional("bias"), op.operand("y")
+    settings = dict(op.attributes)
+    if b.accumulator(weight) or b.accumulator(bias):
+        accumulators = (b.accumulator_or_scratch(weight), b.accumulator(bias))
+        b.emit("conv2d_weight_gradient", x, b.gradient(y), *accumulators, of=op, attributes=settings)
+    if x in b.wanted:
+        b.emit("conv2d_input_gradient", b.gradient(y), weight, b.new(x), of=op, attributes=settings)
+
+
+def _count(op: Op) -> int:
+    """Every output sums over one kernel; taps that fall into padding are counted too."""
+    weight, output = {
+        "conv2d_forward": ("weight", "y"),
+        "conv2d_weight_gradient": ("dweight", "dy"),
+        "conv2d_input_gradient": ("weight", "dy"),
+    }[op.kind]
+    return math.prod(op.operand(output).shape) * math.prod(op.operand(weight).shape[1:])
+
+
+OPERATOR = Operator(
+    captures={"aten.conv2d.default": _capture, "aten.conv2d.padding": _capture},
+    backward={"conv2d_forward": _backward},
+    macs=dict.fromkeys(("conv2d_forward", "conv2d_weight_gradient", "conv2d_input_gradient"), _count),
+)

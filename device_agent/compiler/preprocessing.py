@@ -1,0 +1,98 @@
+"""From the ADC's window to the model's input, as it runs on the device and, in the same order, in pre-training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from device_agent.compiler.errors import CompileError
+from device_agent.compiler.ir import Op, Program, Value
+from schemas.plan import Region
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """Steps in this order; those that are None are left out. All are causal and start at rest with each window."""
+
+    matrix: Floats | None = None
+    """[channels out, channels in]: channel order, derivations, re-referencing."""
+    sections: Floats | None = None
+    """[s, 5] second-order sections b0 b1 b2 a1 a2 (scipy's `sos` without the column of ones)."""
+    centre: bool = False
+    """Subtract each channel's mean over the window."""
+    offset: Floats | None = None
+    """[channels], subtracted; with `gain`, [channels], multiplied afterwards."""
+    gain: Floats | None = None
+
+    def apply(self, values: Floats) -> Floats:
+        """The same in NumPy, float64 inside: [..., channels, samples] of the source's unit -> model input."""
+        x = values.astype(np.float64)
+        if self.matrix is not None:
+            x = np.einsum("oc,...ct->...ot", self.matrix.astype(np.float64), x)
+        for b0, b1, b2, a1, a2 in [] if self.sections is None else self.sections.astype(np.float64):
+            z1 = np.zeros(x.shape[:-1])
+            z2 = np.zeros(x.shape[:-1])
+            for t in range(x.shape[-1]):
+                given = x[..., t].copy()
+                x[..., t] = b0 * given + z1
+                z1 = b1 * given - a1 * x[..., t] + z2
+                z2 = b2 * given - a2 * x[..., t]
+        if self.centre:
+            x = x - x.mean(axis=-1, keepdims=True)
+        if self.offset is not None and self.gain is not None:
+            x = (x - self.offset.astype(np.float64)[:, None]) * self.gain.astype(np.float64)[:, None]
+        return x.astype(np.float32)
+
+
+@dataclass(slots=True)
+class Constants:
+    """Read-only values of a plan, one after another."""
+
+    bytes: bytearray = field(default_factory=bytearray)
+
+    def add(self, name: str, values: Floats) -> Value:
+        offset = len(self.bytes)
+        self.bytes += np.ascontiguousarray(values, np.float32).tobytes()
+        return Value.new(name, values.shape, Region.CONST, offset)
+
+
+def preprocess(steps: Preprocessing, channels: int, samples: int, target: Value, constants: Constants) -> Program:
+    """The program that fills `target` (the model's input). Raises CompileError where shapes do not fit."""
+    model_channels = target.shape[-2] if len(target.shape) > 1 else 1
+    if int(np.prod(target.shape)) != model_channels * samples:
+        raise CompileError(f"the model takes {target.shape}, a window has {samples} samples")
+    final = target.reshaped("preprocessed", (model_channels, samples))
+    _check(steps, channels, model_channels)
+    raw = final if steps.matrix is None else Value.new("raw", (channels, samples))
+    ops = [Op("decode_counts", (raw,), {}, "preprocessing")]
+    if steps.matrix is not None:
+        ops.append(Op("mix_channels", (raw, constants.add("matrix", steps.matrix), final), {}, "preprocessing"))
+    if steps.sections is not None:
+        sections = constants.add("sections", steps.sections)
+        ops.append(Op("filter_sections", (final, sections, final), {}, "preprocessing"))
+    if steps.centre:
+        ops.append(Op("centre_channels", (final, final), {}, "preprocessing"))
+    if steps.offset is not None and steps.gain is not None:
+        values = constants.add("offset", steps.offset), constants.add("gain", steps.gain)
+        ops.append(Op("scale_channels", (final, *values, final), {}, "preprocessing"))
+    return Program(ops, (target,))
+
+
+def _check(steps: Preprocessing, channels: int, model_channels: int) -> None:
+    def expect(name: str, values: Floats | None, shape: tuple[int, ...]) -> None:
+        if values is not None and (values.shape != shape or not np.isfinite(values).all()):
+            raise CompileError(f"preprocessing {name}: expected {shape} finite values, got shape {values.shape}")
+
+    expect("matrix", steps.matrix, (model_channels, channels))
+    expect("offset", steps.offset, (model_channels,))
+    expect("gain", steps.gain, (model_channels,))
+    if steps.sections is not None:
+        expect("sections", steps.sections, (len(steps.sections), 5))
+    if (steps.offset is None) != (steps.gain is None):
+        raise CompileError("preprocessing: offset and gain go together")
+    if steps.matrix is None and channels != model_channels:
+        raise CompileError(f"windows have {channels} channels, the model takes {model_channels}: give a matrix")

@@ -1,0 +1,180 @@
+"""The firmware's training engine through ctypes: for tests, evaluation and benchmarks."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from functools import cache
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from device_agent.engine.library import LIBRARY, find_native
+from schemas.plan import Plan, Region, read_plan
+from schemas.weights import read_weights
+
+MAX_CLASSES, MAX_FEATURES = 64, 64
+SERVING, CANDIDATE = 0, 1
+Floats = npt.NDArray[np.float32]
+
+
+class EngineError(Exception):
+    """The engine refused or failed; `code` is the firmware's status name."""
+
+    def __init__(self, code: str, doing: str) -> None:
+        super().__init__(f"{doing}: {code}")
+        self.code = code
+
+
+class _Window(ctypes.Structure):
+    _fields_ = [("counts", ctypes.c_void_p), ("scale", ctypes.c_void_p)]
+
+
+class _Optimizer(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_float) for name in ("learning_rate", "momentum", "weight_decay")]
+
+
+class _Prediction(ctypes.Structure):
+    _fields_ = [
+        ("classes", ctypes.c_uint32),
+        ("predicted", ctypes.c_uint32),
+        ("probabilities", ctypes.c_float * MAX_CLASSES),
+        ("margin", ctypes.c_float),
+        ("entropy", ctypes.c_float),
+        ("feature_count", ctypes.c_uint32),
+        ("features", ctypes.c_float * MAX_FEATURES),
+    ]
+
+
+@cache
+def load_library() -> ctypes.CDLL:
+    """The shared library with the signatures that this file uses. Raises UserError when it was not built."""
+    library = ctypes.CDLL(str(find_native(LIBRARY)))
+    u32, pointer, status = ctypes.c_uint32, ctypes.c_void_p, ctypes.c_int
+    signatures: dict[str, tuple[Any, Sequence[Any]]] = {
+        "bt_handle_open": (pointer, (ctypes.c_char_p, u32, u32, u32, u32, ctypes.POINTER(status))),
+        "bt_handle_close": (None, (pointer,)),
+        "bt_handle_engine": (pointer, (pointer,)),
+        "bt_handle_region": (pointer, (pointer, u32)),
+        "bt_handle_region_bytes": (u32, (pointer, u32)),
+        "bt_handle_l2_used": (u32, (pointer,)),
+        "bt_handle_seed": (None, (pointer, u32)),
+        "bt_handle_use_portable_kernels": (None, (pointer,)),
+        "bt_engine_weights": (pointer, (pointer, status)),
+        "bt_engine_infer": (status, (pointer, status, _Window, ctypes.POINTER(_Prediction))),
+        "bt_engine_promote": (None, (pointer,)),
+        "bt_fit_begin": (status, (pointer,)),
+        "bt_fit_sample": (status, (pointer, _Window, u32, ctypes.POINTER(ctypes.c_float))),
+        "bt_fit_step": (status, (pointer, _Optimizer)),
+        "bt_cosine_rate": (ctypes.c_float, (ctypes.c_float, u32, u32)),
+        "bt_expf": (ctypes.c_float, (ctypes.c_float,)),
+        "bt_logf": (ctypes.c_float, (ctypes.c_float,)),
+        "bt_cospif": (ctypes.c_float, (ctypes.c_float,)),
+        "bt_status_name": (ctypes.c_char_p, (status,)),
+        "bt_crc32": (u32, (u32, ctypes.c_char_p, u32)),
+        "bt_sha256": (None, (ctypes.c_char_p, u32, ctypes.c_char_p)),
+        "bt_shuffle": (None, (ctypes.POINTER(ctypes.c_uint64), ctypes.POINTER(u32), u32)),
+    }
+    for name, (result, arguments) in signatures.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, list(arguments)
+    return library
+
+
+class Engine:
+    """One plan in memory of the device's sizes. Not safe for use from several threads at once."""
+
+    def __init__(
+        self, plan: bytes, weights: bytes | None = None, *, l1: int = 128_000, l2: int = 1_500_000, l3: int = 8_000_000
+    ) -> None:
+        """Raises EngineError when the plan is refused, WeightsError when the weights are not for it."""
+        self._library = load_library()
+        status = ctypes.c_int(0)
+        self._handle = self._library.bt_handle_open(plan, len(plan), l1, l2, l3, ctypes.byref(status))
+        if not self._handle:
+            raise EngineError(self._name(status.value), "opening the plan")
+        self._engine = self._library.bt_handle_engine(self._handle)
+        self.plan: Plan = read_plan(plan)
+        if weights is not None:
+            self.set_values(read_weights(weights, self.plan.hash).values)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._handle:
+            self._library.bt_handle_close(self._handle)
+            self._handle = None
+
+    def use_portable_kernels(self) -> None:
+        self._library.bt_handle_use_portable_kernels(self._handle)
+
+    @property
+    def l2_used(self) -> int:
+        return int(self._library.bt_handle_l2_used(self._handle))
+
+    def values(self, bank: int = SERVING) -> bytes:
+        """The weights of a bank, as a weights file holds them."""
+        return ctypes.string_at(self._weights(bank), self.plan.header.region_bytes[Region.WEIGHTS])
+
+    def set_values(self, values: bytes, bank: int = SERVING) -> None:
+        ctypes.memmove(self._weights(bank), values, self.plan.header.region_bytes[Region.WEIGHTS])
+
+    def region(self, region: Region) -> Floats:
+        """The region's memory itself, not a copy."""
+        size = self.plan.header.region_bytes[region]
+        address = self._library.bt_handle_region(self._handle, int(region))
+        return np.ctypeslib.as_array((ctypes.c_float * (size // 4)).from_address(address))
+
+    def infer(self, counts: npt.NDArray[np.int16], scale: Floats, bank: int = SERVING) -> tuple[int, Floats]:
+        """Predicted class and probabilities of one window, counts [channels, samples]."""
+        out = _Prediction()
+        self._check(
+            self._library.bt_engine_infer(self._engine, bank, self._window(counts, scale), ctypes.byref(out)),
+            "inference",
+        )
+        return int(out.predicted), np.array(out.probabilities[: out.classes], np.float32)
+
+    def begin_fit(self, dropout_seed: int = 0) -> None:
+        self._library.bt_handle_seed(self._handle, dropout_seed)
+        self._check(self._library.bt_fit_begin(self._engine), "beginning a fit")
+
+    def fit_sample(self, counts: npt.NDArray[np.int16], scale: Floats, label: int) -> float:
+        """Adds one window's gradients; returns its loss."""
+        loss = ctypes.c_float()
+        status = self._library.bt_fit_sample(self._engine, self._window(counts, scale), label, ctypes.byref(loss))
+        self._check(status, "a training window")
+        return float(loss.value)
+
+    def fit_step(self, learning_rate: float, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
+        settings = _Optimizer(learning_rate, momentum, weight_decay)
+        self._check(self._library.bt_fit_step(self._engine, settings), "an optimiser step")
+
+    def promote(self) -> None:
+        """The fitted weights serve from now on."""
+        self._library.bt_engine_promote(self._engine)
+
+    def _weights(self, bank: int) -> Any:
+        return self._library.bt_engine_weights(self._engine, bank)
+
+    def _window(self, counts: npt.NDArray[np.int16], scale: Floats) -> _Window:
+        expected = (self.plan.header.channels, self.plan.header.samples)
+        if counts.shape != expected or counts.dtype != np.int16:
+            raise ValueError(f"counts are {counts.dtype}{counts.shape}, the plan takes int16{expected}")
+        # kept on self: the structure holds bare addresses
+        self._counts, self._scale = np.ascontiguousarray(counts), np.ascontiguousarray(scale, np.float32)
+        return _Window(self._counts.ctypes.data, self._scale.ctypes.data)
+
+    def _check(self, status: int, doing: str) -> None:
+        if status:
+            raise EngineError(self._name(status), doing)
+
+    def _name(self, status: int) -> str:
+        return str(self._library.bt_status_name(status).decode())

@@ -1,0 +1,188 @@
+"""The plan file: header, sections, and the reader for hosts (`firmware/runtime/plan.c` is the device's).
+
+The byte layout is told in `docs/plan-format.md`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from schemas.errors import UserError
+
+MAGIC = b"BTPL"
+VERSION = (1, 0)
+DEVICE_CLASS_GAP9 = 1
+NO_VIEW = 0xFFFF
+NO_FEATURES = 0xFFFFFFFF
+_HEADER = struct.Struct("<4sHHIIIIII32sIIIf8IIIIIII")
+_HEADER_BYTES = 256
+_SECTION = struct.Struct("<IIII")
+_VIEW = struct.Struct("<BBBBI4I4III")
+
+
+class PlanError(UserError):
+    """A plan file that cannot be used; the message says why and what to do."""
+
+
+class Region(IntEnum):
+    """Where a buffer lies; offsets are relative to the region's start."""
+
+    CONST = 0
+    WEIGHTS = 1
+    GRADIENTS = 2
+    OPTIMIZER = 3
+    SCALARS = 4
+    ARENA = 5
+    L1 = 6
+    L3 = 7
+
+
+class Entry(IntEnum):
+    """The programs of a plan."""
+
+    PREPROCESS = 0
+    INFER = 1
+    TRAIN = 2
+    UPDATE = 3
+
+
+class _Section(IntEnum):
+    NAMES = 1
+    VIEWS = 2
+    CONSTANTS = 3
+    CODE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A dense float32 tensor at a fixed place; `strides` (bytes) move it with each loop around it."""
+
+    region: Region
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...] = ()
+
+    def pack(self) -> bytes:
+        shape = (*self.shape, *(1,) * (4 - len(self.shape)))
+        strides = (*self.strides, *(0,) * (4 - len(self.strides)))
+        return _VIEW.pack(self.region, 0, len(self.shape), 0, self.offset, *shape, *strides, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanHeader:
+    """What a plan says of itself without its program."""
+
+    model: str
+    channels: int
+    samples: int
+    classes: int
+    sampling_rate_hz: float
+    region_bytes: tuple[int, ...]
+    input_view: int
+    logits_view: int
+    features_view: int
+    loss_view: int
+    training_bytes: int
+    """Training state in L2 at its peak."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A plan file, taken apart for a host."""
+
+    header: PlanHeader
+    names: dict[str, Any]
+    """What only people and hosts read: class and channel names, parameters, memory report."""
+    hash: str
+    """SHA-256 of the file without its signature: weights name their plan by it."""
+
+
+def pack_plan(
+    header: PlanHeader,
+    names: dict[str, Any],
+    views: Sequence[View],
+    constants: bytes,
+    code: dict[Entry, bytes],
+) -> bytes:
+    """The plan file, unsigned. The same arguments always give the same bytes."""
+    sections: list[tuple[int, bytes]] = [
+        (_Section.NAMES, json.dumps(names, sort_keys=True, separators=(",", ":")).encode()),
+        (_Section.VIEWS, b"".join(view.pack() for view in views)),
+        (_Section.CONSTANTS, constants),
+        *((_Section.CODE + entry, code[entry]) for entry in Entry),
+    ]
+    offset = _HEADER_BYTES + _SECTION.size * len(sections)
+    table, body = b"", b""
+    for kind, content in sections:
+        table += _SECTION.pack(kind, offset + len(body), len(content), 0)
+        body += content + b"\0" * (-len(content) % 4)
+    length = offset + len(body)
+
+    def head(crc: int) -> bytes:
+        return _HEADER.pack(
+            MAGIC,
+            *VERSION,
+            length,
+            crc,
+            length,
+            _HEADER_BYTES,
+            0,
+            DEVICE_CLASS_GAP9,
+            header.model.encode()[:31],
+            header.channels,
+            header.samples,
+            header.classes,
+            header.sampling_rate_hz,
+            *header.region_bytes,
+            header.input_view,
+            header.logits_view,
+            header.features_view,
+            header.loss_view,
+            header.training_bytes,
+            len(sections),
+        ).ljust(_HEADER_BYTES, b"\0")
+
+    crc = zlib.crc32((head(0) + table + body)[16:])
+    return head(crc) + table + body
+
+
+def read_plan(file: bytes) -> Plan:
+    """Raises PlanError, naming what is wrong: no plan, another version, cut, or altered."""
+    if len(file) < _HEADER_BYTES or file[:4] != MAGIC:
+        raise PlanError("this is no plan file: it does not begin with BTPL; compile one with `biotrain plan --out`")
+    fields = _HEADER.unpack_from(file)
+    major, minor, length, crc, signed_length = fields[1:6]
+    if major != VERSION[0]:
+        raise PlanError(
+            f"the plan has format version {major}.{minor}, this biotrain reads {VERSION[0]}.x: compile the model again"
+        )
+    if length != len(file) or not _HEADER_BYTES <= signed_length <= length:
+        raise PlanError(f"the plan is cut or padded: it says {length} bytes and has {len(file)}; transfer it again")
+    if zlib.crc32(file[16:signed_length]) != crc:
+        raise PlanError("the plan has been altered: its checksum does not match; transfer or compile it again")
+    names: dict[str, Any] = {}
+    for index in range(fields[-1]):
+        kind, offset, size, _ = _SECTION.unpack_from(file, _HEADER_BYTES + index * _SECTION.size)
+        if kind == _Section.NAMES:
+            names = json.loads(file[offset : offset + size])
+    header = PlanHeader(
+        model=fields[9].rstrip(b"\0").decode(),
+        channels=fields[10],
+        samples=fields[11],
+        classes=fields[12],
+        sampling_rate_hz=fields[13],
+        region_bytes=tuple(fields[14:22]),
+        input_view=fields[22],
+        logits_view=fields[23],
+        features_view=fields[24],
+        loss_view=fields[25],
+        training_bytes=fields[26],
+    )
+    return Plan(header, names, hashlib.sha256(file[:signed_length]).hexdigest())

@@ -1,0 +1,78 @@
+"""What a plan can ask for: every operation's number, its operands and its immediates.
+
+`device_agent/firmware/runtime/operations.h` holds the same list for the device; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+END, LOOP, END_LOOP = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """`operands` in the order of the instruction; those in `writes` are changed, `optional` ones may be absent."""
+
+    number: int
+    operands: tuple[str, ...]
+    writes: tuple[str, ...]
+    integers: tuple[str, ...] = ()
+    floats: tuple[str, ...] = ()
+    """Immediates: the integers, then the floats."""
+    optional: tuple[str, ...] = ()
+    in_place: tuple[str, str] | None = None
+    """(input, output) that may be the same memory."""
+
+
+_CONV = ("stride_h", "stride_w", "top", "bottom", "left", "right", "dilation_h", "dilation_w", "groups")
+_POOL = ("kernel_h", "kernel_w", "stride_h", "stride_w")
+
+OPERATIONS: dict[str, Operation] = {
+    "zero": Operation(8, ("x",), ("x",)),
+    "copy": Operation(9, ("source", "target"), ("target",)),
+    "decode_counts": Operation(10, ("y",), ("y",)),
+    "mix_channels": Operation(11, ("x", "matrix", "y"), ("y",)),
+    "filter_sections": Operation(12, ("x", "sections", "y"), ("y",), in_place=("x", "y")),
+    "scale_channels": Operation(13, ("x", "offset", "gain", "y"), ("y",), in_place=("x", "y")),
+    "centre_channels": Operation(14, ("x", "y"), ("y",), in_place=("x", "y")),
+    "conv2d_forward": Operation(16, ("x", "weight", "bias", "y"), ("y",), _CONV, optional=("bias",)),
+    "conv2d_weight_gradient": Operation(
+        17, ("x", "dy", "dweight", "dbias"), ("dweight", "dbias"), _CONV, optional=("dbias",)
+    ),
+    "conv2d_input_gradient": Operation(18, ("dy", "weight", "dx"), ("dx",), _CONV),
+    "linear_forward": Operation(19, ("x", "weight", "bias", "y"), ("y",), optional=("bias",)),
+    "linear_weight_gradient": Operation(20, ("x", "dy", "dweight", "dbias"), ("dweight", "dbias"), optional=("dbias",)),
+    "linear_input_gradient": Operation(21, ("dy", "weight", "dx"), ("dx",)),
+    "group_norm_forward": Operation(
+        22, ("x", "gamma", "beta", "statistics", "y"), ("statistics", "y"), ("groups",), ("eps",), in_place=("x", "y")
+    ),
+    "group_norm_backward": Operation(
+        23,
+        ("dy", "x", "statistics", "gamma", "dx", "dgamma", "dbeta"),
+        ("dx", "dgamma", "dbeta"),
+        ("groups",),
+        in_place=("dy", "dx"),
+    ),
+    "frozen_norm_forward": Operation(
+        24, ("x", "mean", "variance", "gamma", "beta", "y"), ("y",), (), ("eps",), in_place=("x", "y")
+    ),
+    "frozen_norm_backward": Operation(
+        25,
+        ("dy", "x", "mean", "variance", "gamma", "dx", "dgamma", "dbeta"),
+        ("dx", "dgamma", "dbeta"),
+        (),
+        ("eps",),
+        in_place=("dy", "dx"),
+    ),
+    "relu_forward": Operation(26, ("x", "y"), ("y",), in_place=("x", "y")),
+    "relu_backward": Operation(27, ("dy", "y", "dx"), ("dx",), in_place=("dy", "dx")),
+    "average_pool_forward": Operation(28, ("x", "y"), ("y",), _POOL),
+    "average_pool_backward": Operation(29, ("dy", "dx"), ("dx",), _POOL),
+    "max_pool_forward": Operation(30, ("x", "y"), ("y",), _POOL),
+    "max_pool_backward": Operation(31, ("dy", "x", "dx"), ("dx",), _POOL),
+    "dropout_forward": Operation(32, ("x", "y"), ("y",), ("stream",), ("p",), in_place=("x", "y")),
+    "dropout_backward": Operation(33, ("dy", "dx"), ("dx",), ("stream",), ("p",), in_place=("dy", "dx")),
+    "cross_entropy": Operation(34, ("logits", "loss", "dlogits"), ("loss", "dlogits")),
+    "sgd": Operation(35, ("weight", "gradient", "momentum"), ("weight", "momentum")),
+}
