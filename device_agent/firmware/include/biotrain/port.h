@@ -32,4 +32,16 @@ uint32_t bt_port_storage_size(bt_port *port);
 int bt_port_storage_read(bt_port *port, uint32_t offset, void *to, uint32_t count);
 int bt_port_storage_write(bt_port *port, uint32_t offset, const void *from, uint32_t count);
 
+/* Windows that the device records itself, complete at a time of its own clock. A port without electrodes has none. */
+void bt_port_source_start(bt_port *port);
+void bt_port_source_stop(bt_port *port);
+/* When the next window is complete, microseconds since boot; UINT64_MAX when none will come. */
+uint64_t bt_port_source_due(bt_port *port);
+/* The body of that window (app/window.h); returns its bytes, 0 when there is none or it is larger than `most`. */
+uint32_t bt_port_source_take(bt_port *port, uint8_t *to, uint32_t most);
+
+/* An entry of the event log has become durable: a port with a console or a file tells it there, too. */
+struct bt_event;
+void bt_port_event(bt_port *port, const struct bt_event *event);
+
 #endif

@@ -22,7 +22,10 @@
     X(BT_STORAGE_FAILED, 14)                                                                    \
     X(BT_BUSY, 15)                                                                              \
     X(BT_UNSUPPORTED, 16)      /* a request or protocol version this firmware does not know */  \
-    X(BT_LOG_FULL, 17)         /* too many unacknowledged events to begin something new */
+    X(BT_LOG_FULL, 17)         /* too many unacknowledged events to begin something new */       \
+    X(BT_NO_SESSION, 18)       /* the handshake must come first (again) */                      \
+    X(BT_FORGOTTEN, 19)        /* a repeated request whose answer is no longer held: unknown */ \
+    X(BT_INCOMPLETE, 20)       /* parts of an upload are missing; nothing was executed */
 
 #define BT_STATUS_ENUM(name, number) name = (number),
 typedef enum bt_status { BT_STATUS_LIST(BT_STATUS_ENUM) BT_STATUS_COUNT } bt_status;

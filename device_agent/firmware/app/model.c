@@ -1,0 +1,210 @@
+/* The plan and the weights that serve: accepted, committed, rolled back, and brought back at boot. */
+#include <string.h>
+
+#include "layout.h"
+#include "state.h"
+
+uint32_t bt_serving_version(const bt_app *app) { return app->has_weights ? app->store.state.serving.version : 0; }
+
+static bool has_room_to_tell(const bt_app *app) { return bt_event_log_free(&app->log) > BT_EVENT_RESERVE_COMMAND; }
+
+static uint32_t rounded(uint32_t bytes) { return (bytes + 15) / 16 * 16; }
+
+/* Would bt_engine_init find room? Asked before the plan in use is given up. */
+static bool fits(const bt_app *app, const bt_plan *plan) {
+    uint64_t l2 = app->mark.l2_used + rounded(plan->length) + 2 * (uint64_t)rounded(plan->weights_bytes);
+    for (uint32_t r = BT_REGION_GRADIENTS; r <= BT_REGION_ARENA; r++) l2 += rounded(plan->region_bytes[r]);
+    const uint64_t l1 = app->mark.l1_used + (uint64_t)rounded(plan->region_bytes[BT_REGION_L1]);
+    const uint64_t l3 = app->mark.l3_used + (uint64_t)rounded(plan->region_bytes[BT_REGION_L3]) +
+                        4 * (uint64_t)(bt_window_bytes(plan) + 32) + 8 * (uint64_t)BT_RING_MOST;
+    return l1 <= app->mark.l1_size && l2 <= app->mark.l2_size && l3 <= app->mark.l3_size &&
+           plan->weights_bytes <= BT_BANK_BYTES - BT_WEIGHTS_HEADER_BYTES;
+}
+
+static void forget_model(bt_app *app) {
+    bt_evaluation_abort(app, BT_NO_PLAN);
+    *app->memory = app->mark;
+    app->has_plan = app->has_weights = app->has_candidate = false;
+    app->fit.running = false;
+    app->window_upload = (bt_upload){0};
+}
+
+/* Take the file into L2 and place everything that depends on it. */
+static bt_status place_plan(bt_app *app, const uint8_t *file, uint32_t length) {
+    forget_model(app);
+    uint8_t *own = bt_take_l2(app->memory, length);
+    if (!own) return BT_NO_MEMORY;
+    memcpy(own, file, length);
+    bt_status status = bt_plan_open(&app->plan, own, length);
+    if (status == BT_OK) status = bt_engine_init(&app->engine, &app->plan, app->port, app->memory);
+    if (status != BT_OK) return status;
+    const uint32_t window = bt_window_bytes(&app->plan);
+    app->window_upload = (bt_upload){.buffer = bt_take_l3(app->memory, window), .capacity = window};
+    app->fit.slots = bt_take_l3(app->memory, BT_RING_MOST * 4);
+    app->fit.order = bt_take_l3(app->memory, BT_RING_MOST * 4);
+    if (!app->window_upload.buffer || !app->fit.slots || !app->fit.order) return BT_NO_MEMORY;
+    status = bt_ring_init(&app->ring, &app->plan, app->memory);
+    if (status != BT_OK) return status;
+    if (app->memory->l2_used > app->l2_peak) app->l2_peak = app->memory->l2_used;
+    app->has_plan = true;
+    return BT_OK;
+}
+
+/* A weights file that has been checked becomes what serves, in memory. */
+static void serve_file(bt_app *app, const uint8_t *file) {
+    memcpy(app->serving_header, file, BT_WEIGHTS_HEADER_BYTES);
+    memcpy(bt_engine_weights(&app->engine, BT_BANK_SERVING), file + BT_WEIGHTS_HEADER_BYTES, app->plan.weights_bytes);
+    app->has_weights = true;
+}
+
+/* Read and check a stored weights file, through the buffer for uploads. */
+static bt_status load_stored(bt_app *app, const bt_stored *which, const uint8_t **file) {
+    bt_weights_header header;
+    app->bulk_upload.object = 0; /* whatever was coming begins anew */
+    const bt_status status =
+        bt_store_read_weights(&app->store, which, app->bulk_upload.buffer, app->bulk_upload.capacity);
+    *file = app->bulk_upload.buffer;
+    return status == BT_OK ? bt_weights_open(&header, &app->plan, *file, which->length) : status;
+}
+
+bt_status bt_model_boot(bt_app *app) {
+    bt_upload *buffer = &app->bulk_upload;
+    const bt_state *state = &app->store.state;
+    const uint8_t *file;
+    bt_plan probe;
+    if (!state->plan.length) return BT_NO_PLAN;
+    bt_status status = bt_store_read_plan(&app->store, buffer->buffer, buffer->capacity);
+    if (status == BT_OK) status = bt_plan_open(&probe, buffer->buffer, state->plan.length);
+    if (status == BT_OK) status = place_plan(app, buffer->buffer, state->plan.length);
+    if (status != BT_OK) {
+        forget_model(app);
+        return status;
+    }
+    if (!state->serving.length) return BT_NO_WEIGHTS;
+    status = load_stored(app, &state->serving, &file);
+    if (status == BT_OK) {
+        serve_file(app, file);
+        return BT_OK;
+    }
+    /* a bank that storage has damaged: those before are known and whole */
+    bt_state next = *state;
+    next.serving = state->previous;
+    next.previous = (bt_stored){0};
+    if (load_stored(app, &next.serving, &file) != BT_OK) return status;
+    status = bt_change(app, next, (bt_event){.kind = BT_EVENT_ROLLED_BACK, .detail = "bank damaged in storage"});
+    if (status == BT_OK) serve_file(app, file);
+    return status;
+}
+
+bt_status bt_model_accept_plan(bt_app *app, const uint8_t *file, uint32_t length) {
+    bt_plan probe;
+    bt_state next = app->store.state;
+    if (app->fit.running || app->evaluation.running) return BT_BUSY;
+    if (length > BT_PLAN_SLOT_BYTES) return BT_NO_MEMORY;
+    bt_status status = bt_plan_open(&probe, file, length);
+    if (status != BT_OK) return status;
+    if (app->has_plan && app->plan.length == length && memcmp(app->plan.hash, probe.hash, BT_HASH_BYTES) == 0)
+        return BT_OK; /* already in use: its weights stay */
+    if (!fits(app, &probe)) return BT_NO_MEMORY;
+    if (!has_room_to_tell(app)) return BT_LOG_FULL;
+    status = bt_store_write_plan(&app->store, file, length, &next.plan);
+    if (status != BT_OK) return status;
+    next.serving = next.previous = (bt_stored){0};
+    bt_event event = {.kind = BT_EVENT_PLAN_ACCEPTED};
+    memcpy(event.detail, probe.model, sizeof event.detail);
+    status = bt_change(app, next, event);
+    if (status != BT_OK) return status;
+    status = place_plan(app, file, length);
+    if (status != BT_OK) forget_model(app);
+    return status;
+}
+
+bt_status bt_model_accept_weights(bt_app *app, const uint8_t *file, uint32_t length) {
+    bt_weights_header header;
+    bt_state next = app->store.state;
+    if (!app->has_plan) return BT_NO_PLAN;
+    if (app->fit.running || app->evaluation.running) return BT_BUSY;
+    bt_status status = bt_weights_open(&header, &app->plan, file, length);
+    if (status != BT_OK) return status;
+    if (!has_room_to_tell(app)) return BT_LOG_FULL;
+    if (app->has_candidate) status = bt_model_discard(app);
+    if (status != BT_OK) return status;
+    const uint8_t *values = file + BT_WEIGHTS_HEADER_BYTES;
+    status = bt_store_write_weights(&app->store, file, values, header.value_bytes, header.version, &next.serving);
+    if (status != BT_OK) return status;
+    next.previous = app->store.state.serving;
+    if (header.version >= next.next_version) next.next_version = header.version + 1;
+    status = bt_change(app, next, (bt_event){.kind = BT_EVENT_WEIGHTS_WRITTEN, .weights_version = header.version});
+    if (status == BT_OK) serve_file(app, file);
+    return status;
+}
+
+void bt_model_candidate_header(bt_app *app, uint8_t out[BT_WEIGHTS_HEADER_BYTES]) {
+    bt_weights_header header = {
+        .version = app->store.state.next_version,
+        .origin = BT_ORIGIN_ADAPTED,
+        .value_bytes = app->plan.weights_bytes,
+    };
+    memcpy(header.plan_hash, app->plan.hash, BT_HASH_BYTES);
+    memcpy(header.device_id, app->device_id, sizeof header.device_id);
+    bt_sha256(bt_engine_weights(&app->engine, BT_BANK_SERVING), app->plan.weights_bytes, header.parent_hash);
+    bt_weights_seal(out, &header, bt_engine_weights(&app->engine, BT_BANK_CANDIDATE));
+}
+
+bt_status bt_model_commit(bt_app *app) {
+    uint8_t header[BT_WEIGHTS_HEADER_BYTES];
+    bt_state next = app->store.state;
+    const uint32_t version = next.next_version;
+    if (app->fit.running) return BT_BUSY;
+    if (!app->has_candidate) return BT_WRONG_STATE;
+    if (!has_room_to_tell(app)) return BT_LOG_FULL;
+    bt_model_candidate_header(app, header);
+    bt_status status = bt_store_write_weights(&app->store, header, bt_engine_weights(&app->engine, BT_BANK_CANDIDATE),
+                                              app->plan.weights_bytes, version, &next.serving);
+    if (status != BT_OK) return status;
+    next.previous = app->store.state.serving;
+    next.next_version = version + 1;
+    const bt_event event = {.kind = BT_EVENT_COMMITTED, .fit_id = app->fit.id, .weights_version = version};
+    status = bt_change(app, next, event);
+    if (status != BT_OK) return status;
+    bt_engine_promote(&app->engine);
+    memcpy(app->serving_header, header, sizeof header);
+    app->has_candidate = false;
+    return BT_OK;
+}
+
+bt_status bt_model_discard(bt_app *app) {
+    if (!app->has_candidate) return BT_WRONG_STATE;
+    if (!has_room_to_tell(app)) return BT_LOG_FULL;
+    if (app->evaluation.bank == BT_BANK_CANDIDATE) bt_evaluation_abort(app, BT_WRONG_STATE);
+    app->has_candidate = false;
+    return bt_tell(app, (bt_event){.kind = BT_EVENT_DISCARDED, .fit_id = app->fit.id});
+}
+
+bt_status bt_model_roll_back(bt_app *app) {
+    const uint8_t *file;
+    bt_state next = app->store.state;
+    if (app->fit.running) return BT_BUSY;
+    if (!app->has_weights || !next.previous.length) return BT_WRONG_STATE;
+    if (!has_room_to_tell(app)) return BT_LOG_FULL;
+    bt_status status = load_stored(app, &next.previous, &file);
+    if (status != BT_OK) return status == BT_BAD_CRC ? BT_WRONG_STATE : status;
+    if (app->has_candidate) status = bt_model_discard(app);
+    if (status != BT_OK) return status;
+    next.serving = next.previous;
+    next.previous = (bt_stored){0};
+    const bt_event event = {.kind = BT_EVENT_ROLLED_BACK, .weights_version = next.serving.version};
+    status = bt_change(app, next, event);
+    if (status == BT_OK) serve_file(app, file);
+    return status;
+}
+
+bt_status bt_model_load_previous(bt_app *app) {
+    const uint8_t *file;
+    if (app->fit.running || app->has_candidate) return BT_BUSY;
+    if (!app->store.state.previous.length) return BT_WRONG_STATE;
+    const bt_status status = load_stored(app, &app->store.state.previous, &file);
+    if (status != BT_OK) return status == BT_BAD_CRC ? BT_WRONG_STATE : status;
+    memcpy(bt_engine_weights(&app->engine, BT_BANK_CANDIDATE), file + BT_WEIGHTS_HEADER_BYTES, app->plan.weights_bytes);
+    return BT_OK;
+}

@@ -1,0 +1,113 @@
+/* All that the app knows. Its parts: window, ring, upload, event, store (no knowledge of the app);
+ * model, fit, evaluation, serve (one noun each, over this struct). */
+#ifndef BIOTRAIN_APP_STATE_H
+#define BIOTRAIN_APP_STATE_H
+
+#include "../protocol/link.h"
+#include "../protocol/memory.h"
+#include "../protocol/opcodes.h"
+#include "../protocol/wire.h"
+#include "app.h"
+#include "ring.h"
+#include "store.h"
+#include "upload.h"
+
+#define BT_FIRMWARE "0.1.0"
+
+enum {
+    BT_HEARTBEAT_US = 1000000,
+    BT_EVALUATE_MOST = 512, /* windows of one request: its answer is one frame that the memory of answers can hold */
+    BT_RECEIVE_BYTES = 256,
+    BT_BULK_BYTES = 128 * 4096 /* the largest upload beside windows: a weights file that fills its bank */
+};
+
+typedef struct bt_fit {
+    bool running;
+    uint32_t id, epochs, batch, count;
+    bt_optimizer optimizer;
+    bool cosine;
+    bt_random random;
+    uint32_t *slots, *order; /* in L3: the ring's slots, and the order of this epoch */
+    uint32_t epoch, position, step, steps;
+    float loss_sum;
+} bt_fit;
+
+typedef struct bt_evaluation {
+    bool running, done;
+    uint32_t request, count, position;
+    bt_bank bank;
+    bt_status status;
+    uint32_t slots[BT_EVALUATE_MOST];
+    uint8_t predicted[BT_EVALUATE_MOST];
+} bt_evaluation;
+
+struct bt_app {
+    bt_port *port;
+    bt_memory *memory, mark; /* mark: what is in use without a plan */
+    char device_id[BT_DEVICE_ID_BYTES];
+    uint32_t l2_peak;
+
+    bt_link link;
+    uint8_t input[BT_RECEIVE_BYTES];
+    uint32_t input_at, input_count;
+    uint8_t payload[BT_MAX_PAYLOAD]; /* of the frame that is being made */
+    uint32_t client;                 /* whose answers are remembered */
+    bt_answers *answers;             /* in L3 */
+    bt_upload window_upload, bulk_upload;
+    uint32_t event_cursor; /* index of the next event to send */
+    uint64_t heartbeat_due;
+
+    bt_store store;
+    bt_event_log log;
+    bt_plan plan;
+    bt_engine engine;
+    bt_ring ring;
+    uint8_t serving_header[BT_WEIGHTS_HEADER_BYTES];
+    bool has_plan, has_weights, has_candidate;
+    bt_fit fit;
+    bt_evaluation evaluation; /* in L2: 2.6 KB */
+
+    bool recording;
+    uint32_t windows, reports, fit_steps, reports_lost;
+};
+
+/* model.c: the plan and the weights that serve */
+bt_status bt_model_boot(bt_app *app);
+bt_status bt_model_accept_plan(bt_app *app, const uint8_t *file, uint32_t length);
+bt_status bt_model_accept_weights(bt_app *app, const uint8_t *file, uint32_t length);
+bt_status bt_model_commit(bt_app *app);
+bt_status bt_model_discard(bt_app *app);
+bt_status bt_model_roll_back(bt_app *app);
+/* The header of the candidate as it would be committed. */
+void bt_model_candidate_header(bt_app *app, uint8_t out[BT_WEIGHTS_HEADER_BYTES]);
+/* The weights before the last commit, into the candidate's place: only while that is free. */
+bt_status bt_model_load_previous(bt_app *app);
+
+/* fit.c: one run, a micro-batch at a time */
+bt_status bt_fit_request(bt_app *app, const uint8_t *body, uint32_t length);
+bt_status bt_fit_stop(bt_app *app);
+void bt_fit_slice(bt_app *app);
+
+/* evaluation.c: windows of the ring, one at a time */
+bt_status bt_evaluation_request(bt_app *app, uint32_t request, const uint8_t *body, uint32_t length);
+void bt_evaluation_slice(bt_app *app);
+/* The windows that it points at may be about to go, or its weights. */
+void bt_evaluation_abort(bt_app *app, bt_status status);
+
+/* inference.c: a window arrives */
+bt_status bt_infer_window(bt_app *app, const uint8_t *body, uint32_t length, bt_writer *report);
+void bt_record_due(bt_app *app);
+
+/* requests.c: what a frame asks for */
+void bt_serve(bt_app *app, const bt_frame *frame);
+
+/* news.c: what the wearable says by itself */
+void bt_send_news(bt_app *app);
+
+/* Write an event of the app's present state; its extra fields are filled in by the caller. */
+bt_status bt_tell(bt_app *app, bt_event event);
+/* Change the stored state and tell of it: neither is ever without the other after a power cut. */
+bt_status bt_change(bt_app *app, bt_state next, bt_event event);
+uint32_t bt_serving_version(const bt_app *app);
+
+#endif

@@ -1,0 +1,119 @@
+#include "store.h"
+
+#include <string.h>
+
+#include "../protocol/wire.h"
+#include "layout.h"
+
+enum { MAGIC = 0x42535442, RECORD_BYTES = 4 * (1 + 3 + 3 * 4) + BT_EVENT_BYTES + 4 };
+
+static void write_stored(bt_writer *w, const bt_stored *s) {
+    bt_write_u32(w, s->place);
+    bt_write_u32(w, s->length);
+    bt_write_u32(w, s->crc);
+    bt_write_u32(w, s->version);
+}
+
+static bt_stored read_stored(bt_reader *r) {
+    bt_stored s;
+    s.place = bt_read_u32(r);
+    s.length = bt_read_u32(r);
+    s.crc = bt_read_u32(r);
+    s.version = bt_read_u32(r);
+    return s;
+}
+
+static bool read_record(bt_port *port, uint32_t which, bt_state *out) {
+    uint8_t bytes[RECORD_BYTES];
+    if (bt_port_storage_read(port, BT_AT_STATE + which * BT_STORAGE_SECTOR, bytes, sizeof bytes)) return false;
+    bt_reader tail = {.at = bytes + RECORD_BYTES - 4, .left = 4}, r = {.at = bytes, .left = RECORD_BYTES};
+    if (bt_read_u32(&r) != MAGIC || bt_read_u32(&tail) != bt_crc32(0, bytes, RECORD_BYTES - 4)) return false;
+    out->counter = bt_read_u32(&r);
+    out->boot = bt_read_u32(&r);
+    out->next_version = bt_read_u32(&r);
+    out->plan = read_stored(&r);
+    out->serving = read_stored(&r);
+    out->previous = read_stored(&r);
+    bt_event_unpack(&out->told, r.at);
+    return out->plan.place < 2 && out->plan.length <= BT_PLAN_SLOT_BYTES && out->serving.place < 2 &&
+           out->serving.length <= BT_BANK_BYTES && out->previous.place < 2 && out->previous.length <= BT_BANK_BYTES;
+}
+
+bt_status bt_store_open(bt_store *store, bt_port *port) {
+    bt_state first, second;
+    memset(store, 0, sizeof *store);
+    store->port = port;
+    store->state.next_version = 1;
+    if (bt_port_storage_size(port) < (uint32_t)BT_STORAGE_BYTES) return BT_STORAGE_FAILED;
+    const bool has_first = read_record(port, 0, &first), has_second = read_record(port, 1, &second);
+    if (has_first) store->state = first;
+    if (has_second && (!has_first || second.counter > first.counter)) store->state = second;
+    return BT_OK;
+}
+
+bt_status bt_store_set(bt_store *store, bt_state next) {
+    uint8_t bytes[RECORD_BYTES];
+    bt_writer w = {.start = bytes, .most = sizeof bytes};
+    next.counter = store->state.counter + 1;
+    bt_write_u32(&w, MAGIC);
+    bt_write_u32(&w, next.counter);
+    bt_write_u32(&w, next.boot);
+    bt_write_u32(&w, next.next_version);
+    write_stored(&w, &next.plan);
+    write_stored(&w, &next.serving);
+    write_stored(&w, &next.previous);
+    bt_event_pack(&next.told, bytes + w.length);
+    w.length += BT_EVENT_BYTES;
+    bt_write_u32(&w, bt_crc32(0, bytes, w.length));
+    if (bt_port_storage_write(store->port, BT_AT_STATE + next.counter % 2 * BT_STORAGE_SECTOR, bytes, sizeof bytes))
+        return BT_STORAGE_FAILED;
+    store->state = next;
+    return BT_OK;
+}
+
+/* In pieces of a sector: a flash writes no other way, and a cut can come between any two. */
+static bt_status write_pieces(bt_port *port, uint32_t offset, const uint8_t *from, uint32_t count) {
+    for (uint32_t done = 0; done < count;) {
+        const uint32_t left = count - done, piece = left < BT_STORAGE_SECTOR ? left : BT_STORAGE_SECTOR;
+        if (bt_port_storage_write(port, offset + done, from + done, piece)) return BT_STORAGE_FAILED;
+        done += piece;
+    }
+    return BT_OK;
+}
+
+bt_status bt_store_write_plan(bt_store *store, const uint8_t *file, uint32_t length, bt_stored *out) {
+    const uint32_t place = store->state.plan.length ? 1 - store->state.plan.place : 0;
+    if (length > BT_PLAN_SLOT_BYTES) return BT_NO_MEMORY;
+    *out = (bt_stored){.place = place, .length = length, .crc = bt_crc32(0, file, length)};
+    return write_pieces(store->port, BT_AT_PLANS + place * BT_PLAN_SLOT_BYTES, file, length);
+}
+
+bt_status bt_store_write_weights(bt_store *store, const uint8_t *header, const uint8_t *values, uint32_t value_bytes,
+                                 uint32_t version, bt_stored *out) {
+    const uint32_t place = store->state.serving.length ? 1 - store->state.serving.place : 0;
+    const uint32_t offset = BT_AT_BANKS + place * BT_BANK_BYTES;
+    if (value_bytes > BT_BANK_BYTES - BT_WEIGHTS_HEADER_BYTES) return BT_NO_MEMORY;
+    *out = (bt_stored){
+        .place = place,
+        .length = BT_WEIGHTS_HEADER_BYTES + value_bytes,
+        .crc = bt_crc32(bt_crc32(0, header, BT_WEIGHTS_HEADER_BYTES), values, value_bytes),
+        .version = version,
+    };
+    const bt_status status = write_pieces(store->port, offset + BT_WEIGHTS_HEADER_BYTES, values, value_bytes);
+    return status == BT_OK ? write_pieces(store->port, offset, header, BT_WEIGHTS_HEADER_BYTES) : status;
+}
+
+static bt_status read_checked(bt_port *port, uint32_t offset, const bt_stored *file, uint8_t *to, uint32_t most) {
+    if (!file->length || file->length > most) return BT_BAD_LENGTH;
+    if (bt_port_storage_read(port, offset, to, file->length)) return BT_STORAGE_FAILED;
+    return bt_crc32(0, to, file->length) == file->crc ? BT_OK : BT_BAD_CRC;
+}
+
+bt_status bt_store_read_plan(const bt_store *store, uint8_t *to, uint32_t most) {
+    const bt_stored *plan = &store->state.plan;
+    return read_checked(store->port, BT_AT_PLANS + plan->place * BT_PLAN_SLOT_BYTES, plan, to, most);
+}
+
+bt_status bt_store_read_weights(const bt_store *store, const bt_stored *which, uint8_t *to, uint32_t most) {
+    return read_checked(store->port, BT_AT_BANKS + which->place * BT_BANK_BYTES, which, to, most);
+}

@@ -1,0 +1,44 @@
+/* The virtual wearable's own log: a JSON line for each event, for a checker that trusts neither link nor agent. */
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../app/event.h"
+#include "host.h"
+
+bool bt_host_open_event_log(bt_port *port, const char *path, char error[BT_ERROR_BYTES]) {
+    port->event_log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (port->event_log >= 0) return true;
+    snprintf(error, BT_ERROR_BYTES, "cannot open the log %s: %s; name a file that can be written", path,
+             strerror(errno));
+    return false;
+}
+
+static const char *kind_name(uint32_t kind) {
+    static const char *const names[] = {"",         "BOOTED",   "PLAN_ACCEPTED", "WEIGHTS_WRITTEN",
+                                        "FIT_STARTED", "FIT_PROGRESS", "FIT_DONE", "FIT_FAILED",
+                                        "COMMITTED", "DISCARDED", "ROLLED_BACK"};
+    return kind < sizeof names / sizeof *names ? names[kind] : "";
+}
+
+void bt_port_event(bt_port *port, const bt_event *e) {
+    char line[512], detail[BT_EVENT_DETAIL_BYTES];
+    if (port->event_log < 0) return;
+    for (size_t i = 0; i < sizeof detail; i++) {
+        const char c = e->detail[i];
+        detail[i] = c == 0 || (c >= ' ' && c <= '~' && c != '"' && c != '\\') ? c : '?';
+    }
+    const int length = snprintf(
+        line, sizeof line,
+        "{\"index\":%u,\"boot\":%u,\"seq\":%u,\"kind\":\"%s\",\"time_us\":%llu,\"fit_id\":%u,\"epoch\":%u,"
+        "\"step\":%u,\"steps\":%u,\"loss\":%.9g,\"weights_version\":%u,\"l2_peak_bytes\":%u,\"detail\":\"%s\"}\n",
+        e->index, e->boot, e->seq, kind_name(e->kind), (unsigned long long)e->time_us, e->fit_id, e->epoch, e->step,
+        e->steps, (double)e->loss, e->weights_version, e->l2_peak_bytes, detail);
+    if (length > 0 && write(port->event_log, line, (size_t)length) != length) {
+        /* a full disk must not stop the wearable; the event itself is safe in storage */
+        close(port->event_log);
+        port->event_log = -1;
+    }
+}

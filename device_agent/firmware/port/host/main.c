@@ -1,0 +1,163 @@
+/* biotrain-wearable: the virtual wearable as a process. */
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../app/app.h"
+#include "tcp.h"
+
+typedef struct options {
+    const char *listen, *storage, *log, *plan, *weights, *device_id, *recording;
+    double speed;
+    bool json;
+} options;
+
+static const char USAGE[] =
+    "usage: biotrain-wearable --storage FILE [--listen HOST:PORT] [--log FILE] [--device-id ID]\n"
+    "                         [--plan FILE --weights FILE] [--recording FILE.btrc [--speed X]] [--json]\n";
+
+/* A signal handler can reach nothing else. */
+static volatile sig_atomic_t stopping = 0;
+
+static void stop(int signal) {
+    (void)signal;
+    stopping = 1;
+}
+
+static int refuse(const char *what) {
+    fprintf(stderr, "biotrain-wearable: %s\n", what);
+    return 2;
+}
+
+static bool read_options(options *o, int count, char **words, char error[BT_ERROR_BYTES]) {
+    const struct {
+        const char *name, **value;
+    } known[] = {{"--listen", &o->listen},   {"--storage", &o->storage},     {"--log", &o->log},
+                 {"--plan", &o->plan},       {"--weights", &o->weights},     {"--device-id", &o->device_id},
+                 {"--recording", &o->recording}};
+    for (int i = 1; i < count; i++) {
+        bool taken = strcmp(words[i], "--json") == 0;
+        if (taken) {
+            o->json = true;
+            continue;
+        }
+        const char *value = i + 1 < count ? words[i + 1] : NULL;
+        for (size_t k = 0; k < sizeof known / sizeof *known; k++)
+            if (strcmp(words[i], known[k].name) == 0 && value) {
+                *known[k].value = value;
+                taken = true;
+            }
+        if (strcmp(words[i], "--speed") == 0 && value) {
+            char *end;
+            o->speed = strtod(value, &end);
+            taken = *end == 0 && o->speed > 0.0;
+        }
+        if (!taken) {
+            snprintf(error, BT_ERROR_BYTES, "%s: unknown option, or its value is missing or impossible\n%s", words[i],
+                     USAGE);
+            return false;
+        }
+        i++;
+    }
+    if (!o->storage) snprintf(error, BT_ERROR_BYTES, "--storage FILE is missing: where the model is kept\n%s", USAGE);
+    return o->storage != NULL;
+}
+
+static uint8_t *read_file(const char *path, uint32_t *length, char error[BT_ERROR_BYTES]) {
+    FILE *file = fopen(path, "rb");
+    long size = -1;
+    if (file && fseek(file, 0, SEEK_END) == 0) size = ftell(file);
+    uint8_t *bytes = size > 0 && size < 1 << 24 ? malloc((size_t)size) : NULL;
+    if (bytes) {
+        rewind(file);
+        if (fread(bytes, 1, (size_t)size, file) != (size_t)size) {
+            free(bytes);
+            bytes = NULL;
+        }
+    }
+    if (!bytes) snprintf(error, BT_ERROR_BYTES, "cannot read %s: %s", path, size < 0 ? strerror(errno) : "its size");
+    if (file) fclose(file);
+    *length = (uint32_t)size;
+    return bytes;
+}
+
+typedef bt_status (*accept_file)(bt_app *app, const uint8_t *file, uint32_t length);
+
+static bool accept(bt_app *app, const char *path, accept_file how, char error[BT_ERROR_BYTES]) {
+    uint32_t length;
+    uint8_t *file = read_file(path, &length, error);
+    if (!file) return false;
+    const bt_status status = how(app, file, length);
+    free(file);
+    if (status != BT_OK)
+        snprintf(error, BT_ERROR_BYTES, "%s was refused: %s; make it again, or name files that belong together", path,
+                 bt_status_name(status) + 3);
+    return status == BT_OK;
+}
+
+static void serve(bt_app *app, bt_port *port) {
+    while (!stopping) {
+        const bool more = bt_app_poll(app);
+        if (port->connection_lost) {
+            port->connection_lost = false;
+            bt_app_link_lost(app);
+        }
+        const uint64_t due = bt_app_next_due(app), now = bt_port_time_us(port);
+        bt_tcp_wait(port, more || due <= now ? 0 : due - now, bt_app_sending(app));
+        if (port->connection_lost) { /* the newcomer begins with nothing of the old one's */
+            port->connection_lost = false;
+            bt_app_link_lost(app);
+        }
+    }
+}
+
+static int run(const options *o, bt_port *port, bt_memory *memory) {
+    char error[BT_ERROR_BYTES];
+    bt_app *app;
+    uint16_t bound;
+    if (!bt_host_open_storage(port, o->storage, error)) return refuse(error);
+    if (o->log && !bt_host_open_event_log(port, o->log, error)) return refuse(error);
+    if (o->recording && !bt_host_open_recording(port, o->recording, o->speed, error)) return refuse(error);
+    if (!bt_tcp_listen(port, o->listen, &bound, error)) return refuse(error);
+    if (!bt_host_take_memory(memory)) return refuse("not enough memory for the wearable's 9.6 MB");
+    const bt_status status = bt_app_start(&app, port, memory, o->device_id);
+    if (status != BT_OK) {
+        snprintf(error, sizeof error, "could not start: %s", bt_status_name(status));
+        return refuse(error);
+    }
+    if (o->plan && !accept(app, o->plan, bt_app_accept_plan, error)) return refuse(error);
+    /* weights that were adapted here are worth more than those that it was delivered with */
+    if (o->weights && !bt_app_has_weights(app) && !accept(app, o->weights, bt_app_accept_weights, error))
+        return refuse(error);
+    const int host = (int)(strrchr(o->listen, ':') - o->listen);
+    if (o->json)
+        printf("{\"ready\":true,\"address\":\"%.*s:%u\",\"pid\":%ld}\n", host, o->listen, bound, (long)getpid());
+    else
+        printf("wearable %s listens on %.*s:%u\n", o->device_id, host, o->listen, bound);
+    fflush(stdout);
+    serve(app, port);
+    return 0;
+}
+
+int main(int count, char **words) {
+    options o = {.listen = "127.0.0.1:0", .device_id = "wearable-1", .speed = 1.0};
+    char error[BT_ERROR_BYTES];
+    struct sigaction action = {.sa_handler = stop};
+    bt_port port;
+    bt_memory memory = {0};
+    if (count == 2 && strcmp(words[1], "--help") == 0) {
+        fputs(USAGE, stdout);
+        return 0;
+    }
+    if (!read_options(&o, count, words, error)) return refuse(error);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    bt_host_init(&port);
+    const int code = run(&o, &port, &memory);
+    bt_host_close(&port);
+    bt_host_give_back(&memory);
+    return code;
+}

@@ -1,0 +1,74 @@
+/* Cores, copies, counters and time on a host. */
+#define _POSIX_C_SOURCE 200809L
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "host.h"
+
+/* One core: pieces are independent, so the order changes no bit. */
+void bt_port_parallel(bt_port *port, bt_piece piece, void *arg, uint32_t count) {
+    (void)port;
+    for (uint32_t i = 0; i < count; i++) piece(arg, i);
+}
+
+void bt_port_copy_start(bt_port *port, void *to, const void *from, uint32_t bytes) {
+    (void)port;
+    memcpy(to, from, bytes);
+}
+
+void bt_port_copy_wait(bt_port *port) { (void)port; }
+
+static uint64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t bt_port_cycles(bt_port *port) {
+    (void)port;
+    return now_ns(); /* a host has no cycle counter that it may read: nanoseconds */
+}
+
+uint64_t bt_port_instructions(bt_port *port) {
+    (void)port;
+    return 0; /* not countable here; the RISC-V port counts them */
+}
+
+uint64_t bt_port_time_us(bt_port *port) { return (now_ns() - port->started_ns) / 1000; }
+
+void bt_host_init(bt_port *port) {
+    memset(port, 0, sizeof *port);
+    port->started_ns = now_ns();
+    port->listener = port->connection = port->storage_file = port->event_log = -1;
+    port->writes_left = -1;
+}
+
+void bt_host_close(bt_port *port) {
+    const int files[] = {port->connection, port->listener, port->storage_file, port->event_log};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (files[i] >= 0) close(files[i]);
+    if (port->source.file) fclose(port->source.file);
+}
+
+bool bt_host_take_memory(bt_memory *memory) {
+    *memory = (bt_memory){
+        .l1 = aligned_alloc(64, BT_HOST_L1_BYTES),
+        .l2 = aligned_alloc(64, (BT_HOST_L2_BYTES + 63) / 64 * 64),
+        .l3 = aligned_alloc(64, BT_HOST_L3_BYTES),
+        .l1_size = BT_HOST_L1_BYTES,
+        .l2_size = BT_HOST_L2_BYTES,
+        .l3_size = BT_HOST_L3_BYTES,
+    };
+    if (memory->l1 && memory->l2 && memory->l3) return true;
+    bt_host_give_back(memory);
+    return false;
+}
+
+void bt_host_give_back(bt_memory *memory) {
+    free(memory->l1);
+    free(memory->l2);
+    free(memory->l3);
+    memset(memory, 0, sizeof *memory);
+}
