@@ -1,0 +1,166 @@
+"""From people to plan and weights: what was made before is found again; torch is imported only to make it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from biotrain.files import write_whole
+from biotrain.pretrain.cache import cache_key, file_digest
+from biotrain.pretrain.people import TrainingSet, files_of_others, load_others, simulate_people
+from biotrain.pretrain.settings import TrainingSettings
+from device_agent.models import ModelSize, build_model
+from schemas.errors import UserError
+
+if TYPE_CHECKING:
+    from biotrain.pretrain.training import OnEpoch
+
+
+class People(Protocol):
+    """Whose windows to train on. `identity` must change whenever `load` would give others."""
+
+    def identity(self) -> dict[str, object]: ...
+
+    def load(self) -> TrainingSet: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OtherPeople:
+    """Everybody in a folder of recordings but one."""
+
+    folder: Path
+    left_out: str
+
+    def identity(self) -> dict[str, object]:
+        return {path.name: file_digest(path) for path in files_of_others(self.folder, self.left_out)}
+
+    def load(self) -> TrainingSet:
+        return load_others(self.folder, self.left_out)
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedPeople:
+    """Simulated wearers of an EOG band."""
+
+    seeds: Sequence[int]
+    sessions: Sequence[int]
+    trials: int
+
+    def identity(self) -> dict[str, object]:
+        return {"seeds": list(self.seeds), "sessions": list(self.sessions), "trials": self.trials}
+
+    def load(self) -> TrainingSet:
+        return simulate_people(self.seeds, self.sessions, self.trials)
+
+
+@dataclass(frozen=True, slots=True)
+class Pretrained:
+    """A plan, weights for it, and how they came about."""
+
+    plan: bytes
+    weights: bytes
+    report: dict[str, Any]
+    cached: bool
+
+
+def model_for(samples: int) -> str:
+    """The EpiDeNet whose pools suit windows of this length."""
+    return "epidenet" if samples >= 500 else "epidenet-short"
+
+
+def pretrain(
+    people: People,
+    settings: TrainingSettings,
+    cache: Path,
+    on_epoch: OnEpoch = lambda epoch: None,
+) -> Pretrained:
+    """Plan and weights for these people and settings; an interrupted run is continued."""
+    stem = cache / cache_key({"people": people.identity(), "settings": settings.model_dump()})
+    if found := _find(stem):
+        return found
+    with _claim(stem):
+        return _find(stem) or _make(people.load(), settings, stem, on_epoch)
+
+
+def _make(training_set: TrainingSet, settings: TrainingSettings, stem: Path, on_epoch: OnEpoch) -> Pretrained:
+    try:
+        import torch
+    except ImportError:
+        raise UserError(
+            "pre-training needs torch, which is not installed: pip install 'biotrain[torch]' (README: the CPU build)"
+        ) from None
+    from biotrain.pretrain.training import train
+    from device_agent.compiler.compile import Signal, compile_model
+    from device_agent.compiler.normalise import Norm
+    from device_agent.compiler.preprocessing import Preprocessing
+    from device_agent.models.norms import with_group_norm
+
+    mean, deviation = training_set.scaling()
+    preprocessing = Preprocessing(offset=mean, gain=np.reciprocal(deviation))
+    name = settings.model or model_for(training_set.samples)
+    size = ModelSize(
+        len(training_set.channels), training_set.samples, len(training_set.classes), training_set.sampling_rate_hz
+    )
+    torch.manual_seed(settings.seed)
+    module = build_model(name, size)
+    if settings.norm == "group":
+        module = with_group_norm(module)
+    checkpoint = stem.with_suffix(".checkpoint")
+    inputs = preprocessing.apply(training_set.windows)
+    epochs = train(module, inputs, training_set.labels, settings, checkpoint, on_epoch)
+    signal = Signal(training_set.channels, training_set.samples, training_set.sampling_rate_hz, training_set.classes)
+    compiled = compile_model(module, signal, name=name, norm=Norm(settings.norm), preprocessing=preprocessing)
+    report = {
+        "model": name,
+        "norm": settings.norm,
+        "people": list(training_set.people),
+        "windows": len(training_set.labels),
+        "epochs": len(epochs),
+        "loss": epochs[-1].loss,
+        "accuracy": epochs[-1].accuracy,
+        "plan_hash": compiled.hash,
+    }
+    made = Pretrained(compiled.file, compiled.weights_file(module), report, cached=False)
+    write_whole(stem.with_suffix(".plan"), made.plan)
+    write_whole(stem.with_suffix(".weights"), made.weights)
+    # The report comes last: where it stands, the other two are whole.
+    write_whole(stem.with_suffix(".json"), json.dumps(report).encode())
+    checkpoint.unlink(missing_ok=True)
+    return made
+
+
+def _find(stem: Path) -> Pretrained | None:
+    if not stem.with_suffix(".json").is_file():
+        return None
+    try:
+        report = json.loads(stem.with_suffix(".json").read_bytes())
+        return Pretrained(
+            stem.with_suffix(".plan").read_bytes(), stem.with_suffix(".weights").read_bytes(), report, cached=True
+        )
+    except (OSError, ValueError):
+        return None  # somebody has tidied up half of it: make it anew
+
+
+@contextlib.contextmanager
+def _claim(stem: Path) -> Iterator[None]:
+    """One at a time for one result: a second run waits for the first, and then finds what it made."""
+    import fcntl
+
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    with stem.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def write_pretrained(made: Pretrained, folder: Path, name: str) -> tuple[Path, Path]:
+    """`NAME.plan` and `NAME.weights` in `folder`."""
+    plan, weights = folder / f"{name}.plan", folder / f"{name}.weights"
+    write_whole(plan, made.plan)
+    write_whole(weights, made.weights)
+    return plan, weights
