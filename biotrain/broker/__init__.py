@@ -1,0 +1,1 @@
+"""The brokers that `biotrain broker` can be."""
