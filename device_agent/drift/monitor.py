@@ -39,8 +39,8 @@ class DriftMonitor:
 
     def __init__(
         self,
-        make_error_detector: Callable[[float], Detector],
-        reference_error: float,
+        make_error_detector: Callable[[float | None], Detector],
+        reference_error: float | None = None,
         entropy_reference: float | None = None,
     ) -> None:
         self._make = make_error_detector
@@ -48,6 +48,7 @@ class DriftMonitor:
         self._entropy_windows: list[int] = []
         self._errors: deque[tuple[int, bool]] = deque(maxlen=2000)
         self.smoothed_error: float | None = None
+        self.reference_error: float | None = None
         self.reset(reference_error, entropy_reference)
 
     def reset(self, reference_error: float | None = None, entropy_reference: float | None = None) -> None:
@@ -75,8 +76,7 @@ class DriftMonitor:
             self._error.update(float(error))
             self._windows.append(window)
             self._errors.append((window, error))
-            before = self.reference_error if self.smoothed_error is None else self.smoothed_error
-            self.smoothed_error = before + _SMOOTHING * (float(error) - before)
+            self._smooth(float(error))
         if self.active:
             self._watch_recovery()
             return None
@@ -92,7 +92,7 @@ class DriftMonitor:
             window,
             self.since_window,
             self.evidence(),
-            1.0 - self.reference_error,
+            None if self.reference_error is None else 1.0 - self.reference_error,
             self.accuracy_since(self.since_window),
         )
 
@@ -113,9 +113,16 @@ class DriftMonitor:
         errors = [error for at, error in self._errors if at >= window]
         return 1.0 - sum(errors) / len(errors) if errors else None
 
+    def _smooth(self, error: float) -> None:
+        if self.smoothed_error is None:
+            self.smoothed_error = error if self.reference_error is None else self.reference_error
+        self.smoothed_error += _SMOOTHING * (error - self.smoothed_error)
+
     def _watch_recovery(self) -> None:
         """Back on the reference for as long as the smoothing remembers, three times over: the drift has passed."""
-        recovered = self.smoothed_error is not None and self.smoothed_error <= self.reference_error + _SMOOTHING
+        if self.smoothed_error is None or self.reference_error is None:
+            return
+        recovered = self.smoothed_error <= self.reference_error + _SMOOTHING
         self._calm = self._calm + 1 if recovered else 0
         if self._calm >= 3 / _SMOOTHING:
             self.reset(entropy_reference=self._entropy_reference)

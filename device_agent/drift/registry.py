@@ -11,12 +11,12 @@ from device_agent.drift.river_detectors import RiverDetector
 from schemas.errors import UserError
 
 
-def _river(name: str) -> Callable[[float], Detector]:
+def _river(name: str) -> Callable[[float | None], Detector]:
     return lambda reference: RiverDetector(name)
 
 
-#: name -> maker, which is given the error rate that is normal; those that learn it themselves ignore it.
-ERROR_DETECTORS: dict[str, Callable[[float], Detector]] = {
+#: name -> maker, which is given the error rate that is normal (None: not known, learn it).
+ERROR_DETECTORS: dict[str, Callable[[float | None], Detector]] = {
     # delta: errors up to ten points above the reference are the noise of small samples and of hard postures.
     # threshold: at an error rate 40 points above that, 16 windows; on the reference, practically never.
     "page-hinkley": lambda reference: PageHinkley(reference=reference, delta=0.10, threshold=5.0, alpha=1.0, mode="up"),
@@ -24,7 +24,7 @@ ERROR_DETECTORS: dict[str, Callable[[float], Detector]] = {
 }
 
 
-def error_detector(name: str, reference: float) -> Detector:
+def error_detector(name: str, reference: float | None) -> Detector:
     """Raises UserError for a name that is not known, or where river is needed and missing."""
     if name not in ERROR_DETECTORS:
         raise UserError(f"detector {name!r} is not known: choose one of {', '.join(ERROR_DETECTORS)}")

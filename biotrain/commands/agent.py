@@ -1,0 +1,123 @@
+"""`biotrain agent`: the process beside the wearable."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from schemas.errors import UserError
+
+
+def main(
+    wearable: Annotated[str, typer.Option(help="tcp://HOST:PORT, or `local`: the device's engine in this process.")] = (
+        "local"
+    ),
+    broker: Annotated[str, typer.Option(help="MQTT broker, HOST:PORT.")] = "127.0.0.1:1883",
+    site: Annotated[str, typer.Option(help="Where the device belongs; a level of its MQTT topics.")] = "home",
+    device: Annotated[str, typer.Option(help="The device's name; a level of its MQTT topics.")] = "wearable",
+    wearer: Annotated[str | None, typer.Option(help="Who wears it.")] = None,
+    state_dir: Annotated[Path, typer.Option(help="Holds the outbox and what must survive a restart.")] = Path(
+        "agent-state"
+    ),
+    plan: Annotated[Path | None, typer.Option(help="Written to the wearable when it holds another.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Written to the wearable when a new stream begins.")] = None,
+    source: Annotated[str, typer.Option(help="Where windows come from: recordings or simulator.")] = "simulator",
+    data: Annotated[Path | None, typer.Option(help="Recordings: a folder of SUBJECT_sessionN.npz files.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Recordings: the person.")] = None,
+    sessions: Annotated[str | None, typer.Option(help="Which sessions to stream, e.g. 2-8 or 1,3.")] = None,
+    calibrate_session: Annotated[int | None, typer.Option(help="Tune to this session's windows first.")] = None,
+    calibrate_windows: Annotated[
+        int | None, typer.Option(help="Only the first so many of them; the others are streamed.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Simulator: which person.")] = 1,
+    trials: Annotated[int, typer.Option(help="Simulator: windows in a session.")] = 220,
+    speed: Annotated[float, typer.Option(help="Times real time.")] = 1.0,
+    queue_windows: Annotated[int, typer.Option(help="Windows that may wait before the oldest is lost.")] = 32,
+    compare_frozen: Annotated[
+        bool, typer.Option("--compare-frozen", help="Run a copy that never adapts beside it, and publish both.")
+    ] = False,
+    adapt: Annotated[str, typer.Option(help="auto, or never: watch only (commands still adapt).")] = "auto",
+    detector: Annotated[str, typer.Option(help="Drift detector on errors: page-hinkley, or one of river's.")] = (
+        "page-hinkley"
+    ),
+    risk: Annotated[float, typer.Option(help="Commit only if the test on held-out windows has p at most this.")] = 0.05,
+    epochs: Annotated[int, typer.Option(help="Of one fine-tuning run.")] = 30,
+    telemetry_period: Annotated[float, typer.Option(help="Seconds between telemetry messages.")] = 1.0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line when ready, one with the totals.")] = False,
+) -> None:
+    """Stream windows, watch them for drift, adapt the model on the wearable, publish what happens.
+
+    Everything it has to say is kept in --state-dir until a supervisor has stored it. Started again
+    with the same options, it carries on where the stream is by now.
+
+        biotrain agent --wearable tcp://127.0.0.1:7000 --source recordings --data emg_forearm
+            --subject U1 --calibrate-session 1 --sessions 2-8 --speed 200
+    """
+    from biotrain.logging import configure_logging
+    from device_agent.settings import AgentSettings
+    from device_agent.sources.recording import parse_sessions
+
+    configure_logging()
+    try:
+        settings = AgentSettings.model_validate(
+            {
+                "wearable": wearable,
+                "broker": broker,
+                "site": site,
+                "device": device,
+                "wearer": wearer or (subject if source == "recordings" else None),
+                "state_dir": state_dir,
+                "plan": plan,
+                "weights": weights,
+                "source": source,
+                "data": data,
+                "subject": subject,
+                "sessions": None if sessions is None else parse_sessions(sessions),
+                "calibrate_session": calibrate_session,
+                "calibrate_windows": calibrate_windows,
+                "seed": seed,
+                "trials": trials,
+                "speed": speed,
+                "queue_windows": queue_windows,
+                "compare_frozen": compare_frozen,
+                "adapt": adapt,
+                "detector": detector,
+                "risk": risk,
+                "fit": {"epochs": epochs},
+                "telemetry_period_s": telemetry_period,
+            }
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        option = "--" + "-".join(str(part) for part in first["loc"]).replace("_", "-")
+        raise UserError(f"{option}: {first['msg']} (given: {first['input']!r})") from None
+    asyncio.run(_run(settings, as_json))
+
+
+async def _run(settings: Any, as_json: bool) -> None:
+    from device_agent.start import run_agent
+
+    task = asyncio.ensure_future(run_agent(settings, ready=lambda line: _say(line, as_json)))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        totals = await task
+    except asyncio.CancelledError:
+        return
+    _say(totals, as_json)
+
+
+def _say(line: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(line), flush=True)
+    elif line.get("ready"):
+        print(f"agent of {line['device']} is running", flush=True)
+    else:
+        print(json.dumps(line, indent=2), flush=True)

@@ -1,0 +1,308 @@
+"""The loop: windows in, predictions and messages out, and a model that is kept accurate beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+
+from device_agent.adaptation.policy import Wait, decide
+from device_agent.adaptation.run import AdaptationRun
+from device_agent.calibration import calibrate
+from device_agent.context import Context
+from device_agent.drift.monitor import Drift
+from device_agent.drift.quality import SignalQuality
+from device_agent.frozen import Frozen, open_frozen
+from device_agent.heartbeat import Heartbeat
+from device_agent.link import WearableLink
+from device_agent.listener import Listener
+from device_agent.opening import open_wearable
+from device_agent.outbox import Draft
+from device_agent.publisher import Publisher
+from device_agent.relay import Relay
+from device_agent.sources.registry import Material
+from device_agent.sources.timeline import Timeline
+from device_agent.sources.wall_clock import WallClockSource
+from device_agent.sources.window import Window
+from device_agent.state import InFlight
+from device_agent.wearable.api import Wearable, WearableError, WearableLost, WindowReport
+from messaging import Broker
+from schemas.adaptation import Trigger
+from schemas.command import Command, ReplyStatus, Verb
+from schemas.fault import FaultKind
+from schemas.state import DeviceState
+from schemas.topics import Kind
+
+_log = structlog.get_logger("agent")
+Connect = Callable[[], Awaitable[Wearable]]
+
+
+class Agent:
+    """One stream beside one wearable. `run` returns when the source has ended and all is stored, or was cancelled."""
+
+    def __init__(
+        self, context: Context, material: Material, broker: Broker, *, connect: Connect, connect_frozen: Connect
+    ) -> None:
+        self._context, self._material, self._broker = context, material, broker
+        self._connect_frozen = connect_frozen
+        self._relay = Relay(context)
+        self._link = WearableLink(
+            connect, self._relay.pass_on, context.changed, on_up=self._wearable_up, on_down=self._wearable_down
+        )
+        self._run = AdaptationRun(context, self._link, self._relay)
+        self._heartbeat = Heartbeat(context, self._link)
+        self._listener = Listener(
+            context, broker, {Verb.PING: self._ping, Verb.ROLL_BACK: self._roll_back, Verb.ADAPT: self._adapt_now}
+        )
+        self._tasks: asyncio.TaskGroup
+        self._frozen: Frozen | None = None
+        self._quality: SignalQuality | None = None
+        self._source: WallClockSource | None = None
+        self._lost_told = 0
+
+    async def run(self) -> None:
+        context, settings = self._context, self._context.settings
+        publisher = Publisher(context.reporter, self._broker, resend_after_s=settings.resend_after_s)
+        services: list[asyncio.Task[None]] = []
+        async with asyncio.TaskGroup() as self._tasks:
+            for name, service in (
+                ("publisher", publisher.run()),
+                ("listener", self._listener.run()),
+                ("link", self._link.run()),
+                ("heartbeat", self._heartbeat.run()),
+            ):
+                services.append(self._tasks.create_task(service, name=name))
+            try:
+                await context.enter(DeviceState.STARTING, "the agent has started")
+                await self._prepare()
+                await self._stream()
+                await self._finish()
+            finally:
+                for task in services:
+                    task.cancel()
+                if self._frozen is not None:
+                    await self._frozen.close()
+
+    async def _prepare(self) -> None:
+        """Whatever a run before this one left open is ended; a new stream begins with calibration."""
+        state = self._context.state
+        flight = state.in_flight
+        await self._listener.end_open_commands(but=flight.command_id if flight else None)
+        await self._run.recover()
+        fresh = state.anchor_s is None
+        if self._material.calibration is not None and not state.calibrated:
+            await calibrate(self._context, self._link, self._run, self._material.calibration)
+        if self._context.settings.compare_frozen:
+            self._frozen = await open_frozen(
+                self._context.settings.state_dir, await self._link.up(), self._connect_frozen, fresh=fresh
+            )
+
+    async def _stream(self) -> None:
+        context, settings, state = self._context, self._context.settings, self._context.state
+        first_id = 0 if self._material.calibration is None else len(self._material.calibration)
+        wearable = await self._link.up()
+        self._quality = SignalQuality(wearable.info.channels)
+        resumed = state.anchor_s is not None
+        source = WallClockSource(
+            Timeline(self._material.stream, first_id),
+            speed=settings.speed,
+            anchor_s=state.anchor_s,
+            after=state.last_window if resumed else None,
+            capacity=settings.queue_windows,
+        )
+        state.anchor_s, self._source = source.anchor_s, source
+        await context.enter(DeviceState.ONLINE)
+        async with source:
+            async for window in source:
+                self._count_lost()
+                seen = await self._predict(window)
+                if seen is not None:
+                    await self._learn_from(window, *seen)
+                    self._consider_adaptation()
+        self._count_lost()
+
+    async def _predict(self, window: Window) -> tuple[WindowReport, int | None] | None:
+        """What the wearable says of a window, and what the frozen copy says. None when the window was lost."""
+        wearable = await self._link.up()
+        after_commit = self._context.state.committed > 0
+        try:
+            if self._frozen is None or window.label is None:
+                report, frozen = await wearable.push(window), None
+            else:
+                report, frozen = await asyncio.gather(wearable.push(window), self._frozen.predict(window))
+        except WearableError as error:
+            if isinstance(error, WearableLost):
+                self._link.lost(wearable)
+            else:
+                _log.warning("the wearable refused a window", window=window.id, code=error.code, reason=str(error))
+            self._drop(window.id)
+            return None
+        self._count(window, report, frozen, after_commit)
+        return report, frozen
+
+    def _count(self, window: Window, report: WindowReport, frozen: int | None, after_commit: bool) -> None:
+        state = self._context.state
+        state.windows += 1
+        state.last_window = window.id
+        if window.label is None:
+            return
+        correct = report.predicted == window.label
+        if after_commit:
+            state.adapted.add(correct)
+            if frozen is not None:
+                state.frozen.add(frozen == window.label)
+        elif not state.drift_alerts:
+            state.before_drift.add(correct)
+
+    async def _learn_from(self, window: Window, report: WindowReport, frozen: int | None) -> None:
+        """Quality first: a faulty window is predicted, but neither watched for drift nor trained on."""
+        context = self._context
+        assert self._quality is not None
+        faulty, changes = self._quality.check(report)
+        context.ring.add(window.id, window.label, usable=not faulty)
+        correct = None if window.label is None else report.predicted == window.label
+        context.state.period.add(
+            report,
+            classes=self._material.stream[0].classes,
+            correct=correct,
+            frozen_correct=None if frozen is None else frozen == window.label,
+            faulty=faulty,
+            latency_s=time.time() - window.time_s,
+        )
+        for change in changes:
+            await context.reporter.put(context.fault_draft(change.kind, change.active, channels=change.channels))
+        if not faulty:
+            drift = context.monitor.observe(window.id, None if correct is None else not correct, report.entropy)
+            if drift is not None:
+                await self._tell(drift)
+
+    async def _tell(self, drift: Drift) -> None:
+        state = self._context.state
+        state.drift_alerts += 1
+        state.alert_id = f"d-{int(time.time()):x}-{state.drift_alerts}-{secrets.token_hex(2)}"
+        fields: dict[str, Any] = {
+            "alert_id": state.alert_id,
+            "window": drift.window,
+            "since_window": drift.since_window,
+            "evidence": list(drift.evidence),
+            "accuracy_reference": drift.accuracy_reference,
+            "accuracy_recent": drift.accuracy_recent,
+            "weights_version": state.device_version,
+        }
+        await self._context.reporter.put(Draft(Kind.DRIFT, fields))
+        _log.info("drift", window=drift.window, since=drift.since_window, accuracy=drift.accuracy_recent)
+
+    def _consider_adaptation(self) -> None:
+        context = self._context
+        if context.settings.adapt == "never" or not context.monitor.active or self._run.busy:
+            return
+        flight = self._choose(Trigger.DRIFT, alert_id=context.state.alert_id)
+        if isinstance(flight, InFlight):
+            self._tasks.create_task(self._adapt(flight), name="adaptation")
+
+    async def _adapt(self, flight: InFlight) -> None:
+        await self._run.adapt(flight)
+
+    def _choose(
+        self, trigger: Trigger, *, alert_id: str | None = None, command_id: str | None = None
+    ) -> InFlight | Wait:
+        """Ask the policy; where it agrees, the place of the one running adaptation is taken."""
+        context, state = self._context, self._context.state
+        since = context.monitor.since_window
+        decision = decide(
+            context.ring,
+            context.policy,
+            classes=len(self._material.stream[0].classes),
+            since_window=max(context.newest_window - context.policy.max_recent, 0) if since is None else since,
+            newest_window=context.newest_window,
+            last_attempt_window=state.last_attempt_window,
+            failures=state.failures,
+            forced=trigger is Trigger.COMMAND,
+        )
+        if isinstance(decision, Wait):
+            return decision
+        return self._run.prepare(decision, trigger, alert_id=alert_id, command_id=command_id)
+
+    async def _ping(self, command: Command) -> tuple[ReplyStatus, str]:
+        return ReplyStatus.DONE, f"{self._context.doing}, window {self._context.newest_window}"
+
+    async def _adapt_now(self, command: Command) -> tuple[ReplyStatus, str] | None:
+        if self._run.busy or self._context.doing is not DeviceState.ONLINE:
+            return ReplyStatus.REFUSED, f"not now: the agent is {self._context.doing}"
+        flight = self._choose(Trigger.COMMAND, alert_id=self._context.state.alert_id, command_id=command.command_id)
+        if isinstance(flight, Wait):
+            return ReplyStatus.REFUSED, f"not now: {flight.reason}"
+        self._tasks.create_task(self._adapt(flight), name="adaptation")
+        return None  # the adaptation's end answers
+
+    async def _roll_back(self, command: Command) -> tuple[ReplyStatus, str]:
+        wearable = self._link.wearable
+        if self._run.busy or wearable is None:
+            return ReplyStatus.REFUSED, "not now: " + ("an adaptation is running" if wearable else "no wearable")
+        try:
+            version = await wearable.roll_back()
+        except WearableError as error:
+            return ReplyStatus.FAILED, str(error)
+        state = self._context.state
+        state.device_version = version
+        # Otherwise the same drift would bring back at once what the operator has just taken away.
+        state.last_attempt_window = self._context.newest_window
+        state.failures += 1
+        return ReplyStatus.DONE, f"weights version {version} serve again"
+
+    async def _wearable_up(self, wearable: Wearable) -> None:
+        context, state, info = self._context, self._context.state, wearable.info
+        await open_wearable(context, wearable, self._material)
+        back = context.doing is DeviceState.WEARABLE_LOST
+        if state.wearable_boot not in (None, info.boot):
+            context.ring.forget()  # its ring did not survive
+        state.wearable_boot = info.boot
+        if back:
+            await context.reporter.put(context.fault_draft(FaultKind.WEARABLE_LOST, False))
+            await context.enter(DeviceState.ADAPTING if state.in_flight else DeviceState.ONLINE, "the wearable is back")
+
+    async def _wearable_down(self, reason: str) -> None:
+        context = self._context
+        await context.reporter.put(context.fault_draft(FaultKind.WEARABLE_LOST, True, detail=reason))
+        await context.enter(DeviceState.WEARABLE_LOST, reason)
+
+    def _count_lost(self) -> None:
+        """Windows that the source could not keep for us."""
+        assert self._source is not None
+        new, self._lost_told = self._source.lost - self._lost_told, self._source.lost
+        self._context.state.windows_dropped += new
+        self._context.state.period.dropped += new
+
+    def _drop(self, window: int) -> None:
+        state = self._context.state
+        state.last_window = window
+        state.windows_dropped += 1
+        state.period.dropped += 1
+
+    async def _finish(self) -> None:
+        """The source has ended: let a running adaptation end, say the totals, wait until all is stored."""
+        context, settings = self._context, self._context.settings
+        if not await context.changed.until(lambda: not self._run.busy, settings.finish_timeout_s):
+            _log.warning("an adaptation was still running when the time to finish was over")
+        await self._heartbeat.end_period()
+        context.state.finished = True
+        await context.enter(DeviceState.FINISHED, "the source has ended")
+        outbox = context.reporter.outbox
+        await context.changed.until(lambda: outbox.pending_count == 0, settings.finish_timeout_s)
+
+
+async def say_offline(context: Context, broker: Broker) -> None:
+    """The last words of an orderly stop; without them the broker sends the last will."""
+    if context.doing is DeviceState.FINISHED:
+        return
+    await context.enter(DeviceState.OFFLINE, "the agent was stopped")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1.0):
+            publisher = Publisher(context.reporter, broker, resend_after_s=60.0)
+            outbox = context.reporter.outbox
+            await asyncio.gather(publisher.run(), context.changed.until(lambda: outbox.pending_count == 0))

@@ -1,0 +1,94 @@
+"""What the parts of one agent share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from device_agent.adaptation.holdout import HoldOut
+from device_agent.adaptation.memory import RingMemory
+from device_agent.adaptation.policy import PolicySettings
+from device_agent.drift.monitor import DriftMonitor
+from device_agent.drift.registry import error_detector
+from device_agent.outbox import Draft
+from device_agent.reporter import Reporter
+from device_agent.settings import AgentSettings
+from device_agent.state import AgentState
+from device_agent.waiting import Signal
+from device_agent.wearable.api import WearableInfo
+from schemas.fault import FaultKind
+from schemas.state import DeviceState
+from schemas.topics import Kind
+
+_RING_BEFORE_CONNECTION = 512
+
+
+class Context:
+    """Settings, kept state, and the cores that the loop feeds. Made once, before anything is connected."""
+
+    def __init__(self, settings: AgentSettings, state: AgentState) -> None:
+        self.settings, self.state = settings, state
+        self.policy = PolicySettings()
+        self.ring = RingMemory(_RING_BEFORE_CONNECTION)
+        self.ring.restore(state.ring)
+        self.monitor = DriftMonitor(
+            lambda reference: error_detector(settings.detector, reference), state.reference_error
+        )
+        if state.monitor is not None:
+            self.monitor.restore(state.monitor)
+        self.changed = Signal()
+        """Notified when the link, the adaptation in flight or the kept state has changed."""
+        self.info: WearableInfo | None = None
+        self.doing = DeviceState.STARTING
+        self.reporter: Reporter
+
+    @property
+    def hold_out(self) -> HoldOut:
+        return self.policy.hold_out
+
+    @property
+    def newest_window(self) -> int:
+        return self.state.last_window or 0
+
+    def refresh(self, state: AgentState) -> None:
+        """Bring the kept state up to date, just before it is written."""
+        state.monitor, state.ring = self.monitor.snapshot(), self.ring.snapshot()
+
+    def newer_than(self, window: int) -> list[int]:
+        """Good labelled windows that arrived after `window` and not beside it: no fit begun then has seen them."""
+        gap = self.hold_out.gap
+        return [kept.id for kept in self.ring.labelled(lambda kept: kept.id > window + gap and not kept.trained)]
+
+    def resize_ring(self, capacity: int) -> None:
+        if capacity != self.ring.capacity:
+            kept = self.ring.snapshot()
+            self.ring = RingMemory(capacity)
+            self.ring.restore(kept)
+
+    def state_draft(self, doing: DeviceState, detail: str = "", **more: Any) -> Draft:
+        info = self.info
+        fields: dict[str, Any] = {"state": doing, "detail": detail[:500], "totals": self.state.totals(), **more}
+        if info is not None and info.plan_hash:
+            fields |= {
+                "model": info.model or None,
+                "classes": list(info.classes),
+                "plan_hash": info.plan_hash,
+                "weights_version": self.state.device_version,
+            }
+        return Draft(Kind.STATE, fields)
+
+    def fault_draft(self, kind: FaultKind, active: bool, *, channels: Sequence[str] = (), detail: str = "") -> Draft:
+        fields = {
+            "fault": kind,
+            "active": active,
+            "window": self.newest_window,
+            "channels": list(channels),
+            "detail": detail[:500],
+        }
+        return Draft(Kind.FAULT, fields)
+
+    async def enter(self, doing: DeviceState, detail: str = "") -> None:
+        """Publish a change of state; entering the state that is already there says nothing."""
+        if doing is not self.doing or detail:
+            self.doing = doing
+            await self.reporter.put(self.state_draft(doing, detail))

@@ -1,0 +1,97 @@
+"""What is published by the clock: telemetry of a period that had windows, and the agent's own health."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+from device_agent.context import Context
+from device_agent.link import WearableLink
+from device_agent.outbox import Draft
+from device_agent.telemetry import Period
+from device_agent.wearable.api import WearableError, WearableStatistics
+from schemas.fault import FaultKind
+from schemas.topics import Kind
+
+
+class Heartbeat:
+    """`run` it as a task. `lost_windows` is read at each period: windows that never reached the loop."""
+
+    def __init__(self, context: Context, link: WearableLink) -> None:
+        self._context, self._link = context, link
+        self._began_s = self._period_began_s = time.monotonic()
+        self._losing = False
+        self._statistics: WearableStatistics | None = None
+
+    async def run(self) -> None:
+        settings = self._context.settings
+        next_health_s = time.monotonic()
+        while True:
+            await asyncio.sleep(settings.telemetry_period_s)
+            await self.end_period()
+            if time.monotonic() >= next_health_s:
+                next_health_s = time.monotonic() + settings.health_period_s
+                await self.tell_health()
+
+    async def end_period(self) -> None:
+        """Publish what was counted since the last time, if there is anything to tell."""
+        context, state = self._context, self._context.state
+        now = time.monotonic()
+        period_s, self._period_began_s = now - self._period_began_s, now
+        if state.period.empty:
+            return
+        period, state.period = state.period, Period()
+        error = next(evidence for evidence in context.monitor.evidence() if evidence.watches == "error")
+        fields = period.fields(
+            period_s=period_s, last_window=context.newest_window, frozen=context.settings.compare_frozen
+        )
+        fields |= {
+            "error_rate": context.monitor.smoothed_error,
+            "drift_statistic": error.statistic,
+            "drift_threshold": error.threshold,
+            "weights_version": state.device_version,
+        }
+        drafts = [Draft(Kind.TELEMETRY, fields)]
+        if bool(period.dropped) is not self._losing:
+            self._losing = bool(period.dropped)
+            detail = f"{period.dropped} windows were lost within {period_s:.1f} s" if self._losing else ""
+            drafts.append(context.fault_draft(FaultKind.WINDOWS_LOST, self._losing, detail=detail))
+        await context.reporter.put(*drafts)
+
+    async def tell_health(self) -> None:
+        context, outbox = self._context, self._context.reporter.outbox
+        wearable = self._link.wearable
+        if wearable is not None:
+            try:
+                self._statistics = await wearable.statistics()
+            except WearableError:
+                wearable = None
+        known, info = self._statistics, context.info
+        fields = {
+            "uptime_s": time.monotonic() - self._began_s,
+            "last_seq": outbox.last_seq,
+            "outbox": outbox.pending_count,
+            "rss_bytes": _resident_bytes(),
+            "wearable": {
+                "connected": wearable is not None,
+                "firmware": info.firmware if info else "",
+                "boot": info.boot if info else 0,
+                "uptime_s": known.uptime_us / 1e6 if known else 0.0,
+                "weights_version": known.weights_version if known else 0,
+                "l2_peak_bytes": known.l2_peak_bytes if known else 0,
+                "ring_windows": known.ring_windows if known else 0,
+                "events_pending": known.events_pending if known else 0,
+                "frames_corrupt": known.frames_corrupt if known else 0,
+            },
+        }
+        await context.reporter.put(Draft(Kind.HEALTH, fields))
+
+
+def _resident_bytes() -> int | None:
+    """Where the system tells."""
+    if not sys.platform.startswith("linux"):
+        return None
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096

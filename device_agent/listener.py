@@ -1,0 +1,83 @@
+"""What comes back over MQTT: the supervisor's word that messages are stored, and an operator's commands."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from device_agent.context import Context
+from device_agent.outbox import Draft
+from messaging import Broker, Delivery
+from schemas.base import utc_now
+from schemas.command import Command, ReplyStatus, Verb
+from schemas.messages import MessageError, parse_message
+from schemas.stored import Stored
+from schemas.topics import DeviceTopic, Kind, TopicError
+
+_log = structlog.get_logger("agent")
+
+#: Executes one verb; returns the reply that ends it, or None when that follows later.
+Execute = Callable[[Command], Awaitable[tuple[ReplyStatus, str] | None]]
+
+
+class Listener:
+    """`run` it as a task. Deliveries are acknowledged when what they ask has been kept."""
+
+    def __init__(self, context: Context, broker: Broker, verbs: dict[Verb, Execute]) -> None:
+        self._context, self._broker, self._verbs = context, broker, verbs
+        self.refused = 0
+        """Payloads that were not what their topic promises."""
+
+    async def run(self) -> None:
+        async for delivery in self._broker:
+            await self._take(delivery)
+            delivery.acknowledge()
+
+    async def _take(self, delivery: Delivery) -> None:
+        try:
+            message = parse_message(DeviceTopic.parse(delivery.topic), delivery.payload)
+        except (MessageError, TopicError) as error:
+            self.refused += 1
+            _log.warning("a message was refused", topic=delivery.topic, reason=str(error))
+            return
+        if isinstance(message, Stored):
+            await self._context.reporter.acknowledge(message.ranges)
+            self._context.changed.notify()
+        elif isinstance(message, Command):
+            await self._obey(message)
+
+    async def _obey(self, command: Command) -> None:
+        reporter, state = self._context.reporter, self._context.state
+        identity = command.command_id
+        if await reporter.was_taken_up(identity):
+            return
+        if command.expires is not None and command.expires <= utc_now():
+            detail = f"it expired at {command.expires.isoformat()}"
+            await reporter.put(_reply(identity, ReplyStatus.REFUSED, detail), command=identity)
+            return
+        # Kept as taken up before it is executed: after a crash it is answered as failed, never done twice.
+        state.open_commands.append(identity)
+        await reporter.put(_reply(identity, ReplyStatus.ACCEPTED, ""), command=identity)
+        end = await self._verbs[command.verb](command)
+        if end is not None:
+            await self.answer(identity, *end)
+
+    async def answer(self, identity: str, status: ReplyStatus, detail: str) -> None:
+        """End a command."""
+        state = self._context.state
+        state.open_commands = [known for known in state.open_commands if known != identity]
+        await self._context.reporter.put(_reply(identity, status, detail))
+
+    async def end_open_commands(self, but: str | None) -> None:
+        """After a restart: what was accepted and not ended is not done again. `but` ends with its adaptation."""
+        for identity in [known for known in self._context.state.open_commands if known != but]:
+            await self.answer(identity, ReplyStatus.FAILED, "the agent was restarted before it was done")
+
+
+def subscriptions(site: str, device: str) -> list[str]:
+    return [str(DeviceTopic(site, device, kind)) for kind in (Kind.COMMAND, Kind.STORED)]
+
+
+def _reply(identity: str, status: ReplyStatus, detail: str) -> Draft:
+    return Draft(Kind.REPLY, {"command_id": identity, "status": status, "detail": detail[:500]})

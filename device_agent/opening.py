@@ -1,0 +1,63 @@
+"""What happens when a wearable comes up: does it hold the right plan and weights, and does the source fit it?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import structlog
+
+from device_agent.context import Context
+from device_agent.sources.recording import Recording
+from device_agent.sources.registry import Material
+from device_agent.wearable.api import Wearable, WearableInfo
+from schemas.errors import UserError
+
+_log = structlog.get_logger("agent")
+_RING_SLACK = 48
+"""Windows at the old end of the ring that no fit is given: they may be overwritten before it starts."""
+_MOST_KEPT = 1000
+"""Windows that the agent keeps account of; its account is written with every message."""
+
+
+async def open_wearable(context: Context, wearable: Wearable, material: Material) -> None:
+    """Raises UserError when plan, weights and source do not go together."""
+    settings, state = context.settings, context.state
+    new_stream = state.anchor_s is None and not state.calibrated and state.in_flight is None
+    if settings.plan is not None:
+        plan = _read(settings.plan, "--plan")
+        if not wearable.info.plan_hash or await wearable.read_plan() != plan:
+            _log.info("writing the plan to the wearable", bytes=len(plan))
+            await wearable.write_plan(plan)
+            new_stream = True
+    if not wearable.info.plan_hash:
+        raise UserError("the wearable holds no plan: give --plan FILE and --weights FILE (see `biotrain pretrain`)")
+    # Afterwards the wearable's own weights count: they are what it has learned.
+    if settings.weights is not None and new_stream:
+        await wearable.write_weights(_read(settings.weights, "--weights"))
+    check_fits(wearable.info, (material.calibration or material.stream[0]))
+    context.info = wearable.info
+    state.device_version = (await wearable.statistics()).weights_version
+    context.resize_ring(max(min(wearable.info.ring_capacity - _RING_SLACK, _MOST_KEPT), 1))
+
+
+def check_fits(info: WearableInfo, recording: Recording) -> None:
+    """The source must give what the wearable's plan was made for."""
+    comparisons: list[tuple[str, object, object]] = [
+        ("sampling rate", f"{info.sampling_rate_hz:g} Hz", f"{recording.sampling_rate_hz:g} Hz"),
+        ("number of channels", len(info.channels), len(recording.channels)),
+        ("samples per window", info.samples, recording.samples),
+        ("classes", ", ".join(info.classes), ", ".join(recording.classes)),
+    ]
+    for what, expected, found in comparisons:
+        if expected != found:
+            raise UserError(
+                f"{what}: the source ({recording.subject}) has {found}, the wearable's plan {info.model!r} expects "
+                f"{expected}: choose a plan that was made for these recordings"
+            )
+
+
+def _read(path: Path, option: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{option} {path}: cannot be read ({error.strerror}): check the path") from None

@@ -1,0 +1,68 @@
+"""Everything about the agent that a person may choose, checked once, at the start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from schemas.base import Name
+
+
+class FitSettings(BaseModel):
+    """One fine-tuning run. The defaults are the BioTrain paper's protocol."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(default=30, ge=1, le=1000)
+    batch_size: int = Field(default=8, ge=1, le=256)
+    learning_rate: float = Field(default=5e-3, gt=0, lt=1)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=1e-3, ge=0, lt=1)
+    seed: int = Field(default=0, ge=0)
+    timeout_s: float = Field(default=900.0, gt=0, description="a fit that has not ended by then is stopped")
+
+
+class AgentSettings(BaseModel):
+    """One agent beside one wearable."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    site: Name = "home"
+    device: Name = "wearable"
+    wearer: Name | None = None
+    wearable: str = "local"
+    broker: str = "127.0.0.1:1883"
+    state_dir: Path = Path("agent-state")
+    plan: Path | None = None
+    weights: Path | None = None
+
+    source: str = "simulator"
+    data: Path | None = None
+    subject: str | None = None
+    sessions: tuple[int, ...] | None = None
+    calibrate_session: int | None = Field(default=None, ge=0)
+    calibrate_windows: int | None = Field(default=None, ge=1)
+    seed: int = Field(default=1, ge=0)
+    trials: int = Field(default=220, ge=1, le=100_000)
+    speed: float = Field(default=1.0, gt=0, le=1e6)
+    queue_windows: int = Field(default=32, ge=1)
+
+    adapt: Literal["auto", "never"] = "auto"
+    detector: str = "page-hinkley"
+    risk: float = Field(default=0.05, gt=0, lt=1)
+    fit: FitSettings = FitSettings()
+    compare_frozen: bool = False
+
+    telemetry_period_s: float = Field(default=1.0, gt=0)
+    health_period_s: float = Field(default=5.0, gt=0)
+    resend_after_s: float = Field(default=10.0, gt=0)
+    outbox_quota: int = Field(default=50_000, ge=100)
+    finish_timeout_s: float = Field(default=60.0, gt=0, description="for a running adaptation, then for the outbox")
+
+    @model_validator(mode="after")
+    def _plan_and_weights(self) -> AgentSettings:
+        if self.weights is not None and self.plan is None and self.wearable == "local":
+            raise ValueError("weights are given without their plan")
+        return self

@@ -1,0 +1,110 @@
+"""What the agent must not forget: kept in the outbox, in the transaction of every message."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from device_agent.telemetry import Period
+from schemas.adaptation import Guard, TrainingMemory, Trigger
+from schemas.state import Tally, Totals
+
+
+class Count(BaseModel):
+    """Right among labelled windows, while it is being counted."""
+
+    labelled: int = 0
+    correct: int = 0
+
+    def add(self, correct: bool) -> None:
+        self.labelled += 1
+        self.correct += correct
+
+    @property
+    def accuracy(self) -> float | None:
+        return self.correct / self.labelled if self.labelled else None
+
+    def tally(self) -> Tally:
+        return Tally(labelled=self.labelled, correct=self.correct)
+
+
+class InFlight(BaseModel):
+    """The one adaptation that may be running."""
+
+    adaptation_id: str
+    fit_id: int
+    trigger: Trigger
+    window: int
+    from_version: int
+    train: list[int]
+    held_out: list[int]
+    started_s: float
+    alert_id: str | None = None
+    command_id: str | None = None
+    started: bool = False
+    """Its `started` message is in the outbox."""
+    decision: Literal["commit", "discard", "abandon"] | None = None
+    """Kept before the wearable is told: whatever is cut short afterwards, the end can be named."""
+    reason: str = ""
+    guard: Guard | None = None
+    memory: TrainingMemory | None = None
+
+
+class AgentState(BaseModel):
+    """One stream's worth of memory."""
+
+    stream: str = ""
+    """Names source and options: another stream must not carry on with these counts."""
+    calibrated: bool = False
+    finished: bool = False
+    anchor_s: float | None = None
+    last_window: int | None = None
+    """The newest window that was handled, of the whole stream."""
+    device_version: int = 0
+
+    windows: int = 0
+    windows_dropped: int = 0
+    before_drift: Count = Field(default_factory=Count)
+    adapted: Count = Field(default_factory=Count)
+    frozen: Count = Field(default_factory=Count)
+    drift_alerts: int = 0
+    started: int = 0
+    committed: int = 0
+    rolled_back: int = 0
+    failed: int = 0
+    period: Period = Field(default_factory=Period)
+
+    alert_id: str | None = None
+    """Of the drift that has not been answered by a commit."""
+    last_attempt_window: int | None = None
+    failures: int = 0
+    """Attempts in a row that were not committed."""
+    next_fit: int = 1
+    in_flight: InFlight | None = None
+    open_commands: list[str] = Field(default_factory=list)
+    """Accepted, and not yet answered for good."""
+
+    reference_error: float | None = None
+    entropy_reference: float | None = None
+    monitor: dict[str, Any] | None = None
+    ring: list[list[int]] = Field(default_factory=list)
+    wearable_boot: int | None = None
+    """The wearable's boot whose ring is meant."""
+    training_memory: TrainingMemory | None = None
+    stored_before: int = 0
+    """Messages that had been acknowledged when this stream began."""
+
+    def totals(self) -> Totals:
+        return Totals(
+            windows=self.windows,
+            windows_dropped=self.windows_dropped,
+            before_drift=self.before_drift.tally(),
+            adapted=self.adapted.tally(),
+            frozen=self.frozen.tally(),
+            drift_alerts=self.drift_alerts,
+            started=self.started,
+            committed=self.committed,
+            rolled_back=self.rolled_back,
+            failed=self.failed,
+        )
