@@ -22,6 +22,10 @@ STOP_WITHIN_S = 6.0
 RESTART_PAUSE_S = 0.3
 MAX_FAILED_STARTS = 5
 """In a row: a process that never becomes ready again will not do so at the sixth try."""
+MAX_STARTS = 25
+"""In all: a process that dies again and again is broken, not unlucky."""
+_USER_ERROR = 2
+"""The exit code of a command that has said what is wrong; starting it again would not mend it."""
 
 log = structlog.get_logger()
 
@@ -65,7 +69,7 @@ class Child:
         said = _json_object(line)
         if not said.get("ready"):
             await self._process.wait()
-            raise UserError(f"{self.name} did not start: {self._last_words()} (its log: {self.log_file})")
+            raise UserError(f"{self.name} did not start: {self.last_words()} (its log: {self.log_file})")
         self.ready = said
         self._reader = asyncio.create_task(self._read(self._process.stdout), name=f"stdout of {self.name}")
 
@@ -102,7 +106,7 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
         lines = self.log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         own = [line.removeprefix("biotrain: ") for line in lines if line.startswith("biotrain: ")]
         return (own or lines or ["it said nothing"])[-1]
@@ -140,6 +144,8 @@ class Household:
                 code = await child.wait()
                 if self._stopping or until(child, code):
                     return
+                if code == _USER_ERROR or child.starts >= MAX_STARTS:
+                    raise UserError(f"{child.name} ended: {child.last_words()} (its log: {child.log_file})")
                 log.warning("process died, starting it again", process=child.name, exit_code=code)
                 await self._restart(child)
         except UserError as error:
@@ -158,7 +164,7 @@ class Household:
                 self._write_status()
                 return
 
-    async def run_until(self, done: asyncio.Task[None]) -> None:
+    async def run_until(self, done: asyncio.Task[Any]) -> None:
         """Wait for `done`. Raises UserError when a child cannot be started again."""
         await asyncio.wait({done, self._failed}, return_when=asyncio.FIRST_COMPLETED)
         if self._failed.done():

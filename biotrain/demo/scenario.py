@@ -1,0 +1,39 @@
+"""The four command lines of a demo; anybody can type them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from biotrain.demo.settings import DEVICE, SITE, DemoSettings, Ports
+
+
+def broker_words(ports: Ports) -> list[str]:
+    return ["broker", "--listen", f"127.0.0.1:{ports.broker}", "--json"]
+
+
+def supervisor_words(settings: DemoSettings, ports: Ports) -> list[str]:
+    return [
+        "supervisor", "--broker", f"127.0.0.1:{ports.broker}", "--store", f"sqlite:///{settings.store}",
+        "--listen", f"127.0.0.1:{ports.supervisor}", "--json",
+    ]  # fmt: skip
+
+
+def wearable_words(settings: DemoSettings, ports: Ports) -> list[str]:
+    return [
+        "wearable", "--listen", f"127.0.0.1:{ports.wearable}", "--storage", str(settings.folder / "wearable" / "flash"),
+        "--log", str(settings.wearable_log), "--device-id", DEVICE, "--json",
+    ]  # fmt: skip
+
+
+def agent_words(settings: DemoSettings, ports: Ports, plan: Path, weights: Path) -> list[str]:
+    words = [
+        "agent", "--wearable", f"tcp://127.0.0.1:{ports.wearable}", "--broker", f"127.0.0.1:{ports.broker}",
+        "--site", SITE, "--device", DEVICE, "--wearer", settings.wearer, "--state-dir", str(settings.agent_folder),
+        "--plan", str(plan), "--weights", str(weights), "--speed", f"{settings.stream_speed:g}",
+        "--calibrate-session", str(settings.calibrate_session), "--compare-frozen", "--json",
+    ]  # fmt: skip
+    if settings.data and settings.subject:
+        words += ["--source", "recordings", "--data", str(settings.data), "--subject", settings.subject]
+    else:
+        words += ["--source", "simulator", "--seed", str(settings.seed), "--trials", str(settings.trials)]
+    return [*words, "--sessions", settings.sessions] if settings.sessions else words
