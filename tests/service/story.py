@@ -64,7 +64,7 @@ class Story:
         yield self.state(DeviceState.STARTING)
         yield self.state(DeviceState.ONLINE)
         yield from self.days(60, accuracy=0.91, frozen=0.91)
-        yield from self.days(14, accuracy=0.55, frozen=0.55, drifting=True)
+        yield from self.days(5, accuracy=0.5, frozen=0.5, drifting=True)
         yield self.drift()
         yield from self.adapt(committed=True)
         yield from self.days(50, accuracy=0.89, frozen=0.53)
@@ -120,12 +120,12 @@ class Story:
         )
 
     def drift(self) -> Published:
-        self._statistic = THRESHOLD + 1.5
+        self._statistic = max(self._statistic, THRESHOLD + 0.5)
         return self._make(
             DriftAlert,
             alert_id=f"drift-{self._seq + 1}",
             window=self.window,
-            since_window=max(0, self.window - 120),
+            since_window=max(0, self.window - 50),
             evidence=[
                 Evidence(
                     detector="page-hinkley",

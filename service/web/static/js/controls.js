@@ -1,0 +1,81 @@
+// Adapt now, roll back, and what the device said to it.
+
+import * as api from "./api.js";
+import { h } from "./dom.js";
+import { time } from "./format.js";
+
+const NAMES = { adapt: "Adapt now", roll_back: "Roll back", ping: "Ping" };
+const STATUS = {
+  created: ["on its way", ""], sent: ["sent, waiting for the device", "busy"], not_sent: ["not sent: no broker", "bad"],
+  no_reply: ["no reply in time", "bad"], accepted: ["accepted, working on it", "busy"], done: ["done", "good"],
+  refused: ["refused", "drift"], failed: ["failed", "bad"],
+};
+// A second press within this time confirms.
+const CONFIRM_MS = 4000;
+
+export class Controls {
+  constructor(site, device) {
+    this.site = site;
+    this.device = device;
+    this.adapt = h("button", { class: "primary", type: "button", onclick: () => this.send("adapt") }, "Adapt now");
+    this.back = h("button", { type: "button", onclick: () => this.confirmBack() }, "Roll back");
+    this.message = h("p", { class: "hint", role: "status" });
+    this.list = h("ul", { class: "list", "aria-label": "Commands and replies" });
+    this.element = h("section", { class: "card", "aria-label": "Commands" },
+      h("h2", {}, "Commands"),
+      h("div", { class: "buttons" }, this.adapt, this.back),
+      h("p", { class: "hint" }, "Adapt now fine-tunes on the device with its newest labelled windows. Roll back returns to the weights from before the last commit, byte for byte."),
+      this.message, this.list);
+  }
+
+  async send(verb) {
+    this.adapt.disabled = this.back.disabled = true;
+    this.message.className = "hint";
+    this.message.textContent = "";
+    try {
+      await api.command(this.site, this.device, verb);
+    } catch (error) {
+      this.message.className = "hint bad";
+      this.message.textContent = error.message;
+    }
+    this.adapt.disabled = this.back.disabled = false;
+    await this.refresh();
+  }
+
+  confirmBack() {
+    if (this.armed) {
+      this.disarm();
+      this.send("roll_back");
+      return;
+    }
+    this.back.textContent = "Really roll back?";
+    this.back.classList.add("warn");
+    this.armed = setTimeout(() => this.disarm(), CONFIRM_MS);
+  }
+
+  disarm() {
+    clearTimeout(this.armed);
+    this.armed = null;
+    this.back.textContent = "Roll back";
+    this.back.classList.remove("warn");
+  }
+
+  async refresh() {
+    const { items } = await api.commands(this.site, this.device);
+    this.list.replaceChildren(...items.map((item) => {
+      const [words, tone] = STATUS[item.status] ?? [item.status, ""];
+      return h("li", {},
+        h("div", {}, h("strong", {}, NAMES[item.verb] ?? item.verb), " ", h("span", { class: `badge ${tone}` }, words)),
+        item.detail ? h("p", { class: "text" }, item.detail) : null,
+        h("span", { class: "when" }, time(item.time)));
+    }));
+    // One that is still open may run out of time without a word.
+    clearTimeout(this.timer);
+    if (items.some((item) => ["created", "sent"].includes(item.status))) this.timer = setTimeout(() => this.refresh(), 5000);
+  }
+
+  close() {
+    clearTimeout(this.timer);
+    clearTimeout(this.armed);
+  }
+}
