@@ -1,0 +1,316 @@
+"""The wearable at the other end of a link, as the agent knows it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import math
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from device_agent.sources.window import Window
+from device_agent.wearable.api import (
+    Bank,
+    DeviceEvent,
+    FitRequest,
+    WearableError,
+    WearableInfo,
+    WearableStatistics,
+    WindowReport,
+)
+from device_agent.wearable.feed import EventFeed
+from device_agent.wearable.session import LinkBroken, LinkState, Priority, Session
+from device_agent.wearable.timing import Timing
+from device_agent.wearable.transfer import download, read_before_ready, upload
+from device_agent.wearable.transport import Transport
+from schemas.link.frame import PROTOCOL, Frame, FrameKind
+from schemas.link.messages import (
+    EvaluationBody,
+    EventRecord,
+    FitBody,
+    Heartbeat,
+    HelloAnswer,
+    Info,
+    Report,
+    Statistics,
+    WindowBody,
+)
+from schemas.link.opcodes import EVALUATE_MOST, LinkObject, Opcode
+from schemas.link.status import Status
+
+_BANKS = {Bank.SERVING: 0, Bank.CANDIDATE: 1, Bank.PREVIOUS: 2}
+#: Reports of windows that the wearable recorded, kept for a reader that is behind; then the oldest is lost.
+REPORTS_KEPT = 1000
+
+
+def _to_window_report(report: Report) -> WindowReport:
+    return WindowReport(
+        window_id=report.window_id,
+        time_us=report.time_us,
+        predicted=report.predicted,
+        probabilities=report.probabilities,
+        margin=report.margin,
+        entropy=report.entropy,
+        weights_version=report.weights_version,
+        flat_channels=report.flat_channels,
+        saturated_channels=report.saturated_channels,
+        features=report.features,
+        label=report.label if report.label >= 0 else None,
+    )
+
+
+class LinkWearable:
+    """`Wearable` over any transport. `connect.py` makes one."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        timing: Timing | None = None,
+        *,
+        on_state: Callable[[LinkState], None] | None = None,
+        on_close: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self.reports_lost = 0
+        self.device_clock_us: tuple[int, float] = (0, 0.0)
+        """The wearable's clock, and this process' monotonic clock (s) when it was told."""
+        self._timing = timing or Timing()
+        self._session = Session(transport, self._timing, self._shake_hands, self._take, on_state)
+        self._on_close = on_close
+        self._info: WearableInfo | None = None
+        self._answer: HelloAnswer | None = None
+        self._feed = EventFeed(self._ask_for_replay)
+        self._reports: asyncio.Queue[WindowReport | None] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._bulk = asyncio.Lock()
+
+    async def start(self, patience_s: float = 10.0) -> None:
+        """Returns when the wearable has answered; from then on the link comes back by itself."""
+        await self._session.start(patience_s)
+
+    @property
+    def info(self) -> WearableInfo:
+        if self._info is None:
+            raise WearableError("NO_SESSION", "the wearable has not answered yet")
+        return self._info
+
+    @property
+    def state(self) -> LinkState:
+        return self._session.state
+
+    @property
+    def reconnections(self) -> int:
+        return self._session.reconnections
+
+    async def push(self, window: Window) -> WindowReport:
+        channels, samples = self.info.channels, self.info.samples
+        if channels and window.counts.shape != (len(channels), samples):
+            raise WearableError(
+                "BAD_ARGUMENT",
+                f"window {window.id} is {window.counts.shape}, the plan expects ({len(channels)}, {samples})",
+            )
+        body = WindowBody(
+            window.id,
+            -1 if window.label is None else window.label,
+            max(0, round(window.time_s * 1e6)),
+            window.scale.astype("<f4").tobytes(),
+            np.ascontiguousarray(window.counts, "<i2").tobytes(),
+        )
+        patience_s = self._timing.push_patience_s
+        answer = await upload(
+            self._session,
+            LinkObject.WINDOW,
+            body.to_bytes(),
+            priority=Priority.WINDOW,
+            patience_s=patience_s,
+            repeatable=True,
+        )
+        return _to_window_report(Report.from_bytes(answer))
+
+    async def label(self, window_id: int, label: int) -> None:
+        await self._session.request(Opcode.LABEL, struct.pack("<Ii", window_id, label))
+
+    async def start_fit(self, request: FitRequest) -> None:
+        numbers = (request.learning_rate, request.momentum, request.weight_decay)
+        if not request.window_ids or not all(math.isfinite(value) for value in numbers):
+            raise WearableError("BAD_ARGUMENT", "a fit needs labelled windows and finite settings")
+        body = FitBody(
+            request.fit_id,
+            request.epochs,
+            request.batch_size,
+            request.cosine,
+            request.seed,
+            *numbers,
+            request.window_ids,
+        )
+        await self._upload(LinkObject.FIT, body.to_bytes())
+
+    async def stop_fit(self) -> None:
+        await self._session.request(Opcode.STOP_FIT, repeatable=False)
+
+    async def evaluate(self, window_ids: Sequence[int], bank: Bank) -> list[int]:
+        predicted: list[int] = []
+        for start in range(0, len(window_ids), EVALUATE_MOST):
+            body = EvaluationBody(_BANKS[bank], window_ids[start : start + EVALUATE_MOST])
+            async with self._bulk:
+                answer = await upload(
+                    self._session,
+                    LinkObject.EVALUATION,
+                    body.to_bytes(),
+                    priority=Priority.COMMAND,
+                    patience_s=self._timing.evaluation_patience_s,
+                    repeatable=True,
+                    answer_within_s=3 * self._timing.retry_s,
+                )
+            predicted += answer
+        return predicted
+
+    async def commit(self) -> int:
+        return self._now_serves(await self._session.request(Opcode.COMMIT, repeatable=False))
+
+    async def discard(self) -> None:
+        await self._session.request(Opcode.DISCARD, repeatable=False)
+
+    async def roll_back(self) -> int:
+        return self._now_serves(await self._session.request(Opcode.ROLL_BACK, repeatable=False))
+
+    async def read_weights(self, bank: Bank = Bank.SERVING) -> bytes:
+        return await download(self._session, LinkObject.WEIGHTS, _BANKS[bank])
+
+    async def write_weights(self, file: bytes) -> None:
+        await self._upload(LinkObject.WEIGHTS, file)
+        await self._refresh()
+
+    async def read_plan(self) -> bytes:
+        return await download(self._session, LinkObject.PLAN)
+
+    async def write_plan(self, file: bytes) -> None:
+        await self._upload(LinkObject.PLAN, file)
+        await self._refresh()
+
+    async def statistics(self) -> WearableStatistics:
+        told = Statistics.from_bytes(await self._session.request(Opcode.STATISTICS))
+        values = dict(told.values)
+        fitting, candidate = bool(values.pop("fitting")), bool(values.pop("candidate"))
+        extra = {
+            "recording": values.pop("recording"),
+            "frames_stale": values.pop("frames_stale"),
+            "frames_lost": values.pop("frames_lost"),
+            "reports_lost": values.pop("reports_lost"),
+            "events_refused": values.pop("events_refused"),
+            "l1_bytes": values.pop("l1_bytes"),
+            "l3_bytes": values.pop("l3_bytes"),
+            "agent_frames_corrupt": self._session.frames_corrupt,
+            "reconnections": self._session.reconnections,
+        }
+        return WearableStatistics(uptime_us=told.uptime_us, fitting=fitting, candidate=candidate, extra=extra, **values)
+
+    def events(self) -> AsyncIterator[DeviceEvent]:
+        return self._feed.events()
+
+    async def acknowledge(self, boot: int, seq: int) -> None:
+        await self._session.request(Opcode.ACKNOWLEDGE, struct.pack("<II", boot, seq))
+
+    async def reports(self) -> AsyncIterator[WindowReport]:
+        while (report := await self._reports.get()) is not None:
+            yield report
+        self._reports.put_nowait(None)
+
+    async def start_recording(self) -> None:
+        await self._session.request(Opcode.START_RECORDING)
+
+    async def stop_recording(self) -> None:
+        await self._session.request(Opcode.STOP_RECORDING)
+
+    async def close(self) -> None:
+        for task in tuple(self._tasks):
+            task.cancel()
+        await self._session.close()
+        self._feed.close()
+        self._reports.put_nowait(None)
+        if self._on_close is not None:
+            on_close, self._on_close = self._on_close, None
+            await on_close()
+
+    async def _upload(self, what: LinkObject, data: bytes) -> bytes:
+        async with self._bulk:  # the wearable has one place for what is larger than a frame
+            return await upload(
+                self._session,
+                what,
+                data,
+                priority=Priority.BULK,
+                patience_s=self._timing.patience_s,
+                repeatable=what in (LinkObject.PLAN, LinkObject.WEIGHTS),  # to write the same file twice is no harm
+            )
+
+    def _now_serves(self, answer: bytes) -> int:
+        (version,) = struct.unpack("<I", answer)
+        self._info = replace(self.info, weights_version=version)
+        return int(version)
+
+    async def _refresh(self) -> None:
+        info = Info.from_bytes(await self._session.request(Opcode.INFO))
+        names = await download(self._session, LinkObject.NAMES) if info.has_plan else b""
+        self._set_info(info, names)
+
+    def _set_info(self, info: Info, names: bytes) -> None:
+        assert self._answer is not None
+        parsed: dict[str, object] = {}
+        with contextlib.suppress(ValueError):
+            parsed = json.loads(names) if names else {}
+        self._info = WearableInfo(
+            device_id=self._answer.device_id,
+            firmware=self._answer.firmware,
+            protocol=PROTOCOL,
+            boot=self._answer.boot,
+            plan_hash=info.plan_hash,
+            model=info.model,
+            classes=_names(parsed.get("classes"), info.classes, "class"),
+            channels=_names(parsed.get("channels"), info.channels, "channel"),
+            samples=info.samples,
+            sampling_rate_hz=info.sampling_rate_hz,
+            weights_version=info.weights_version,
+            ring_capacity=info.ring_capacity,
+        )
+
+    async def _shake_hands(self, answer: HelloAnswer) -> None:
+        """What is asked at the start of every connection. Raises TimeoutError or LinkBroken."""
+        self._answer = answer
+        self._feed.begin(answer.first_event)
+        status, body = await self._session.exchange_repeated(Opcode.INFO)
+        if status != Status.OK:
+            raise LinkBroken
+        info = Info.from_bytes(body)
+        names = await read_before_ready(self._session, LinkObject.NAMES, info.names_bytes) if info.has_plan else b""
+        self._set_info(info, names)
+
+    def _take(self, frame: Frame) -> None:
+        if frame.kind == FrameKind.EVENT:
+            self._feed.take(EventRecord.from_bytes(frame.payload))
+        elif frame.kind == FrameKind.HEARTBEAT:
+            beat = Heartbeat.from_bytes(frame.payload)
+            self.device_clock_us = (beat.time_us, asyncio.get_running_loop().time())
+            self._feed.heartbeat(beat.next_event)
+        elif frame.kind == FrameKind.REPORT:
+            if self._reports.qsize() >= REPORTS_KEPT:
+                self._reports.get_nowait()
+                self.reports_lost += 1
+            self._reports.put_nowait(_to_window_report(Report.from_bytes(frame.payload)))
+
+    def _ask_for_replay(self, index: int) -> None:
+        async def ask() -> None:
+            with contextlib.suppress(WearableError):  # after a reconnection the wearable begins by itself
+                await self._session.request(Opcode.REPLAY, struct.pack("<I", index))
+
+        task: asyncio.Task[object] = asyncio.create_task(ask(), name="replay events")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _names(given: object, count: int, what: str) -> tuple[str, ...]:
+    if isinstance(given, list) and len(given) == count:
+        return tuple(str(name) for name in given)
+    return tuple(f"{what} {i + 1}" for i in range(count))

@@ -1,0 +1,405 @@
+"""The payloads of frames as frozen dataclasses; all fields little-endian."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+
+class MessageError(ValueError):
+    """A payload that is not what its frame says."""
+
+
+def _unpack(layout: struct.Struct, data: bytes, what: str) -> tuple[Any, ...]:
+    if len(data) < layout.size:
+        raise MessageError(f"{what}: {len(data)} bytes, expected {layout.size}")
+    return layout.unpack_from(data)
+
+
+def _text(data: bytes, at: int) -> tuple[str, int]:
+    end = at + 1 + (data[at] if at < len(data) else 0)
+    if end > len(data):
+        raise MessageError("a text reaches over the end")
+    return data[at + 1 : end].decode("utf-8", "replace"), end
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The first request of a session. This layout is the same in every version of the protocol."""
+
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BBI")
+    lowest: int
+    highest: int
+    client: int
+    """Chosen at random by each client: the wearable remembers the answers given to one of them."""
+
+    def to_bytes(self) -> bytes:
+        return self.LAYOUT.pack(self.lowest, self.highest, self.client)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        return cls(*_unpack(cls.LAYOUT, data, "hello"))
+
+
+@dataclass(frozen=True, slots=True)
+class HelloAnswer:
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BBHIIQI")
+    lowest: int
+    highest: int
+    max_payload: int
+    heartbeat_ms: int
+    boot: int
+    time_us: int
+    first_event: int
+    """Index of the oldest event that is not acknowledged."""
+    device_id: str
+    firmware: str
+
+    def to_bytes(self) -> bytes:
+        head = self.LAYOUT.pack(
+            self.lowest,
+            self.highest,
+            self.max_payload,
+            self.heartbeat_ms,
+            self.boot,
+            self.time_us,
+            self.first_event,
+        )
+        return head + b"".join(bytes([len(t.encode())]) + t.encode() for t in (self.device_id, self.firmware))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        fields = _unpack(cls.LAYOUT, data, "answer to hello")
+        device_id, at = _text(data, cls.LAYOUT.size)
+        firmware, _ = _text(data, at)
+        values = [*fields, device_id, firmware]
+        return cls(*values)
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    HEAD: ClassVar[struct.Struct] = struct.Struct("<B32s")
+    TAIL: ClassVar[struct.Struct] = struct.Struct("<IIIfIII")
+    has_plan: bool
+    has_weights: bool
+    plan_hash: str
+    """64 hex digits; "" without a plan."""
+    model: str
+    channels: int
+    samples: int
+    classes: int
+    sampling_rate_hz: float
+    weights_version: int
+    ring_capacity: int
+    names_bytes: int
+
+    def to_bytes(self) -> bytes:
+        flags = self.has_plan | self.has_weights << 1
+        model = self.model.encode()
+        return (
+            self.HEAD.pack(flags, bytes.fromhex(self.plan_hash) if self.plan_hash else bytes(32))
+            + bytes([len(model)])
+            + model
+            + self.TAIL.pack(
+                self.channels,
+                self.samples,
+                self.classes,
+                self.sampling_rate_hz,
+                self.weights_version,
+                self.ring_capacity,
+                self.names_bytes,
+            )
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        if len(data) < cls.HEAD.size:
+            raise MessageError("information is cut")
+        flags, digest = cls.HEAD.unpack_from(data)
+        model, at = _text(data, cls.HEAD.size)
+        tail = _unpack(cls.TAIL, data[at:], "information")
+        has_plan = bool(flags & 1)
+        return cls(has_plan, bool(flags & 2), digest.hex() if has_plan else "", model, *tail)
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Named counters, in the order of the firmware; later firmware adds at the end."""
+
+    NAMES: ClassVar[tuple[str, ...]] = (
+        "windows",
+        "ring_windows",
+        "events_pending",
+        "fit_steps",
+        "total_bytes",
+        "resident_bytes",
+        "l2_peak_bytes",
+        "frames_corrupt",
+        "weights_version",
+        "fitting",
+        "candidate",
+        "recording",
+        "frames_stale",
+        "frames_lost",
+        "reports_lost",
+        "events_refused",
+        "l1_bytes",
+        "l3_bytes",
+    )
+    uptime_us: int
+    values: dict[str, int]
+
+    def to_bytes(self) -> bytes:
+        values = [self.values[name] for name in self.NAMES]
+        return struct.pack(f"<QI{len(values)}I", self.uptime_us, len(values), *values)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        uptime, count = _unpack(struct.Struct("<QI"), data, "statistics")
+        if count > 1000 or len(data) < 12 + 4 * count:
+            raise MessageError("statistics are cut")
+        values = struct.unpack_from(f"<{count}I", data, 12)
+        if count < len(cls.NAMES):
+            raise MessageError(f"statistics: {count} counters, expected {len(cls.NAMES)}")
+        return cls(uptime, dict(zip(cls.NAMES, values, strict=False)))
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Payload of BEGIN and END."""
+
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BII")
+    object: int
+    length: int
+    crc: int
+
+    def to_bytes(self) -> bytes:
+        return self.LAYOUT.pack(self.object, self.length, self.crc)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        return cls(*_unpack(cls.LAYOUT, data, "upload"))
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BI")
+    object: int
+    offset: int
+    data: bytes
+
+    def to_bytes(self) -> bytes:
+        return self.LAYOUT.pack(self.object, self.offset) + self.data
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        values = [*_unpack(cls.LAYOUT, data, "chunk"), data[cls.LAYOUT.size :]]
+        return cls(*values)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BBII")
+    object: int
+    bank: int
+    offset: int
+    most: int
+
+    def to_bytes(self) -> bytes:
+        return self.LAYOUT.pack(self.object, self.bank, self.offset, self.most)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        return cls(*_unpack(cls.LAYOUT, data, "read"))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a file that is read; `crc` is that of the whole."""
+
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<II")
+    total: int
+    crc: int
+    data: bytes
+
+    def to_bytes(self) -> bytes:
+        return self.LAYOUT.pack(self.total, self.crc) + self.data
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        values = [*_unpack(cls.LAYOUT, data, "part"), data[cls.LAYOUT.size :]]
+        return cls(*values)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowBody:
+    """An uploaded window."""
+
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<IiQ")
+    id: int
+    label: int
+    """-1: none."""
+    time_us: int
+    """End of the window, the source's clock."""
+    scale: bytes
+    """float32 [channels]"""
+    counts: bytes
+    """int16 [channels, samples]"""
+
+    def to_bytes(self) -> bytes:
+        return self.LAYOUT.pack(self.id, self.label, self.time_us) + self.scale + self.counts
+
+
+@dataclass(frozen=True, slots=True)
+class FitBody:
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<IIIIQfffI")
+    fit_id: int
+    epochs: int
+    batch_size: int
+    cosine: bool
+    seed: int
+    learning_rate: float
+    momentum: float
+    weight_decay: float
+    window_ids: Sequence[int]
+
+    def to_bytes(self) -> bytes:
+        head = self.LAYOUT.pack(
+            self.fit_id,
+            self.epochs,
+            self.batch_size,
+            self.cosine,
+            self.seed,
+            self.learning_rate,
+            self.momentum,
+            self.weight_decay,
+            len(self.window_ids),
+        )
+        return head + struct.pack(f"<{len(self.window_ids)}I", *self.window_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationBody:
+    bank: int
+    window_ids: Sequence[int]
+
+    def to_bytes(self) -> bytes:
+        return struct.pack(f"<II{len(self.window_ids)}I", self.bank, len(self.window_ids), *self.window_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of one window."""
+
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<IQIHHHiffQQ")
+    window_id: int
+    time_us: int
+    weights_version: int
+    predicted: int
+    label: int
+    margin: float
+    entropy: float
+    flat_channels: int
+    saturated_channels: int
+    probabilities: tuple[float, ...]
+    features: tuple[float, ...]
+
+    def to_bytes(self) -> bytes:
+        classes, features = len(self.probabilities), len(self.features)
+        return self.LAYOUT.pack(
+            self.window_id,
+            self.time_us,
+            self.weights_version,
+            self.predicted,
+            classes,
+            features,
+            self.label,
+            self.margin,
+            self.entropy,
+            self.flat_channels,
+            self.saturated_channels,
+        ) + struct.pack(f"<{classes + features}f", *self.probabilities, *self.features)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        window, time_us, version, predicted, classes, features, *rest = _unpack(cls.LAYOUT, data, "report")
+        if len(data) != cls.LAYOUT.size + 4 * (classes + features):
+            raise MessageError("a report is cut")
+        floats = struct.unpack_from(f"<{classes + features}f", data, cls.LAYOUT.size)
+        values = [window, time_us, version, predicted, *rest, floats[:classes], floats[classes:]]
+        return cls(*values)
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """An entry of the wearable's event log."""
+
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<IIIIQIIIIfII32s")
+    index: int
+    boot: int
+    seq: int
+    kind: int
+    time_us: int
+    fit_id: int
+    epoch: int
+    step: int
+    steps: int
+    loss: float
+    weights_version: int
+    l2_peak_bytes: int
+    detail: str
+
+    def to_bytes(self) -> bytes:
+        return self.LAYOUT.pack(
+            self.index,
+            self.boot,
+            self.seq,
+            self.kind,
+            self.time_us,
+            self.fit_id,
+            self.epoch,
+            self.step,
+            self.steps,
+            self.loss,
+            self.weights_version,
+            self.l2_peak_bytes,
+            self.detail.encode()[:31],
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        if len(data) < cls.LAYOUT.size:
+            raise MessageError("an event is cut")
+        *fields, detail = cls.LAYOUT.unpack_from(data)
+        values = [*fields, detail.split(b"\0")[0].decode("utf-8", "replace")]
+        return cls(*values)
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<QIIIIIB")
+    time_us: int
+    next_event: int
+    weights_version: int
+    windows: int
+    reports: int
+    frames_corrupt: int
+    flags: int
+    """Bit 0: a fit runs; 1: there is a candidate; 2: recording."""
+
+    def to_bytes(self) -> bytes:
+        return self.LAYOUT.pack(
+            self.time_us,
+            self.next_event,
+            self.weights_version,
+            self.windows,
+            self.reports,
+            self.frames_corrupt,
+            self.flags,
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        return cls(*_unpack(cls.LAYOUT, data, "heartbeat"))

@@ -1,0 +1,45 @@
+"""What an agent can ask, as in `firmware/protocol/opcodes.h`."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Opcode(IntEnum):
+    HELLO = 1
+    INFO = 2
+    STATISTICS = 3
+    BEGIN = 4
+    """An upload; answers how much of it is already held."""
+    CHUNK = 5
+    """One-way."""
+    END = 6
+    """Checks the upload and executes it."""
+    READ = 7
+    LABEL = 8
+    STOP_FIT = 9
+    COMMIT = 10
+    DISCARD = 11
+    ROLL_BACK = 12
+    ACKNOWLEDGE = 13
+    REPLAY = 14
+    START_RECORDING = 15
+    STOP_RECORDING = 16
+    PING = 17
+    """One-way; an agent that is there says so."""
+
+
+class LinkObject(IntEnum):
+    """What can be uploaded or read."""
+
+    WINDOW = 1
+    PLAN = 2
+    WEIGHTS = 3
+    FIT = 4
+    EVALUATION = 5
+    NAMES = 6
+
+
+#: Windows of one evaluation: its answer is one frame.
+EVALUATE_MOST = 512
+EVENT_BYTES = 84
