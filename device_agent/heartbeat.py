@@ -7,13 +7,17 @@ import sys
 import time
 from pathlib import Path
 
+import structlog
+
 from device_agent.context import Context
 from device_agent.link import WearableLink
 from device_agent.outbox import Draft
 from device_agent.telemetry import Period
-from device_agent.wearable.api import WearableError, WearableStatistics
+from device_agent.wearable.api import WearableError, WearableLost, WearableStatistics
 from schemas.fault import FaultKind
 from schemas.topics import Kind
+
+_log = structlog.get_logger("agent")
 
 
 class Heartbeat:
@@ -66,8 +70,11 @@ class Heartbeat:
         if wearable is not None:
             try:
                 self._statistics = await wearable.statistics()
-            except WearableError:
+            except WearableLost:
+                self._link.lost(wearable)
                 wearable = None
+            except WearableError as error:
+                _log.debug("no statistics", reason=str(error))
         known, info = self._statistics, context.info
         fields = {
             "uptime_s": time.monotonic() - self._began_s,

@@ -1,0 +1,33 @@
+"""The whole loop with a fake wearable and a real broker."""
+
+from __future__ import annotations
+
+from device_agent.settings import AgentSettings
+from device_agent.start import run_agent
+from schemas.adaptation import Adaptation, Phase
+from schemas.drift import DriftAlert
+from schemas.state import DeviceState, State
+from schemas.telemetry import Telemetry
+from tests.agent.conftest import Keeper
+from tests.agent.fake_wearable import Device
+
+
+async def test_drift_is_noticed_the_model_adapted_and_everything_stored(
+    settings: AgentSettings, device: Device, keeper: Keeper
+) -> None:
+    lines: list[dict[str, object]] = []
+    totals = await run_agent(settings, ready=lines.append, connect=device.connect, connect_frozen=device.connect)
+    print(totals)
+    assert lines[0]["ready"] is True
+    assert totals["windows"] == 220 - 132 + 220
+    assert totals["windows_dropped"] == 0
+    assert totals["drift_alerts"] >= 1
+    assert totals["adaptations"]["committed"] >= 1
+    assert totals["published"] == totals["stored"] == len(keeper.stored)
+    alerts, adaptations = keeper.of(DriftAlert), keeper.of(Adaptation)
+    assert alerts[0].window >= 220
+    assert [a.phase for a in adaptations if a.phase is Phase.COMMITTED]
+    assert sum(t.windows for t in keeper.of(Telemetry)) == totals["windows"]
+    states = [s.state for s in keeper.of(State)]
+    assert states[0] is DeviceState.STARTING and states[-1] is DeviceState.FINISHED
+    assert device.log == []
