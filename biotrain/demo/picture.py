@@ -64,7 +64,7 @@ class Picture:
         self.drift_threshold = message.get("drift_threshold")
         if message["labelled"]:
             self._recent.append((message["labelled"], message["correct"], message.get("frozen_correct")))
-        while len(self._recent) > 1 and sum(row[0] for row in self._recent) > _RECENT_WINDOWS + self._recent[0][0]:
+        while len(self._recent) > 1 and sum(row[0] for row in self._recent) >= _RECENT_WINDOWS + self._recent[0][0]:
             self._recent.popleft()
 
     def add_event(self, item: dict[str, Any]) -> None:
