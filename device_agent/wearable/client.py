@@ -279,7 +279,6 @@ class LinkWearable:
     async def _shake_hands(self, answer: HelloAnswer) -> None:
         """What is asked at the start of every connection. Raises TimeoutError or LinkBroken."""
         self._answer = answer
-        self._feed.begin(answer.first_event)
         status, body = await self._session.exchange_repeated(Opcode.INFO)
         if status != Status.OK:
             raise LinkBroken
@@ -288,7 +287,9 @@ class LinkWearable:
         self._set_info(info, names)
 
     def _take(self, frame: Frame) -> None:
-        if frame.kind == FrameKind.EVENT:
+        if frame.kind == FrameKind.RESPONSE:
+            self._feed.begin(HelloAnswer.from_bytes(frame.payload[1:]).first_event)
+        elif frame.kind == FrameKind.EVENT:
             self._feed.take(EventRecord.from_bytes(frame.payload))
         elif frame.kind == FrameKind.HEARTBEAT:
             beat = Heartbeat.from_bytes(frame.payload)

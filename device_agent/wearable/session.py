@@ -48,7 +48,8 @@ class Priority(IntEnum):
 
 
 class Session:
-    """Keeps one link. `on_ready` runs after each handshake, before any request; `on_frame` gets what was not asked."""
+    """Keeps one link. `on_ready` runs after each handshake, before any request; `on_frame` gets what was not asked for,
+    and the answer to the handshake."""
 
     def __init__(
         self,
@@ -331,6 +332,8 @@ class Session:
         if frame.kind != FrameKind.RESPONSE:
             self._on_frame(frame)
             return
+        if frame.opcode == Opcode.HELLO and frame.payload[:1] == b"\0":
+            self._on_frame(frame)  # before the news that come right behind it
         answer = self._pending.get(frame.id)
         if answer is not None and not answer.done() and frame.payload:
             answer.set_result((frame.payload[0], frame.payload[1:]))
