@@ -149,8 +149,12 @@ def pack_plan(
             len(sections),
         ).ljust(_HEADER_BYTES, b"\0")
 
-    crc = zlib.crc32((head(0) + table + body)[16:])
-    return head(crc) + table + body
+    return head(_checksum(head(0) + table + body)) + table + body
+
+
+def _checksum(signed: bytes) -> int:
+    """Over everything that is signed but the four bytes of the checksum itself."""
+    return zlib.crc32(signed[16:], zlib.crc32(signed[:12]))
 
 
 def read_plan(file: bytes) -> Plan:
@@ -165,7 +169,7 @@ def read_plan(file: bytes) -> Plan:
         )
     if length != len(file) or not _HEADER_BYTES <= signed_length <= length:
         raise PlanError(f"the plan is cut or padded: it says {length} bytes and has {len(file)}; transfer it again")
-    if zlib.crc32(file[16:signed_length]) != crc:
+    if _checksum(file[:signed_length]) != crc:
         raise PlanError("the plan has been altered: its checksum does not match; transfer or compile it again")
     names: dict[str, Any] = {}
     for index in range(fields[-1]):

@@ -54,7 +54,9 @@ def _compile(model: str, mode: str, norm: str, batch: int) -> tuple[CompiledPlan
         module = build_model(model)
     except ImportError:
         raise UserError("compiling a model needs torch: install it with `pip install 'biotrain[torch]'`") from None
-    from device_agent.compiler.compile import Mode, Norm, Signal, compile_model
+    from device_agent.compiler.compile import Signal, compile_model
+    from device_agent.compiler.differentiate import Mode
+    from device_agent.compiler.normalise import Norm
 
     if mode not in list(Mode):
         raise UserError(f"there is no mode {mode!r}: choose one of {', '.join(Mode)}")

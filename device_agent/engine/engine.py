@@ -157,6 +157,10 @@ class Engine:
         settings = _Optimizer(learning_rate, momentum, weight_decay)
         self._check(self._library.bt_fit_step(self._engine, settings), "an optimiser step")
 
+    def cosine_rate(self, base: float, step: int, steps: int) -> float:
+        """The learning rate of `step` (0-based) of `steps`, as the device computes it."""
+        return float(self._library.bt_cosine_rate(base, step, steps))
+
     def promote(self) -> None:
         """The fitted weights serve from now on."""
         self._library.bt_engine_promote(self._engine)

@@ -58,13 +58,15 @@ float bt_logf(float x) {
     return fmaf((float)e, 0.693147182f, fmaf((float)e, -1.90465421e-9f, mantissa));
 }
 
-/* cos(pi x) = sin(pi (1/2 - x)), sine by its Taylor polynomial of degree 11 on [-pi/2, pi/2]. */
+/* cos(pi x) = 1 - 2 sin(pi x / 2)^2, exactly 1 at 0; sine by its Taylor polynomial of degree 13 on [0, pi/2]. */
 float bt_cospif(float x) {
-    const float y = 3.14159265f * (0.5f - x), q = y * y;
-    float p = -1.0f / 39916800.0f;
+    const float y = 1.57079633f * x, q = y * y;
+    float p = 1.0f / 6227020800.0f;
+    p = fmaf(p, q, -1.0f / 39916800.0f);
     p = fmaf(p, q, 1.0f / 362880.0f);
     p = fmaf(p, q, -1.0f / 5040.0f);
     p = fmaf(p, q, 1.0f / 120.0f);
     p = fmaf(p, q, -1.0f / 6.0f);
-    return fmaf(y * q, p, y);
+    const float sine = fmaf(y * q, p, y);
+    return fmaf(-2.0f * sine, sine, 1.0f);
 }

@@ -72,7 +72,8 @@ bt_status bt_plan_open(bt_plan *plan, const uint8_t *file, uint32_t length) {
     if (bt_u32(file + BT_AT_LENGTH) != length || signed_length > length || signed_length < BT_PLAN_HEADER_BYTES ||
         bt_u32(file + BT_AT_HEADER_BYTES) != BT_PLAN_HEADER_BYTES)
         return BT_BAD_LENGTH;
-    if (bt_crc32(0, file + 16, signed_length - 16) != bt_u32(file + BT_AT_CRC)) return BT_BAD_CRC;
+    const uint32_t front = bt_crc32(0, file, BT_AT_CRC);
+    if (bt_crc32(front, file + 16, signed_length - 16) != bt_u32(file + BT_AT_CRC)) return BT_BAD_CRC;
     plan->file = file;
     plan->length = length;
     bt_status status = read_header(plan);

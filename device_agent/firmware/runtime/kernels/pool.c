@@ -62,7 +62,7 @@ static uint32_t find_maximum(const float *x, const pool *p, uint32_t c, uint32_t
     for (uint32_t kh = 0; kh < p->kh; kh++)
         for (uint32_t k = 0; k < p->kw; k++) {
             const uint32_t at = (c * p->h + r * p->stride_h + kh) * p->w + i * p->stride_w + k;
-            if (x[at] > x[best]) best = at;
+            if (x[at] > x[best] || x[at] != x[at]) best = at; /* NaN wins, as in torch */
         }
     return best;
 }

@@ -1,0 +1,63 @@
+"""The judge of numerics: torch in float64, and torch's own float32 as the measure of what can be asked.
+
+It shares no code with the compiler and knows nothing of plans.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Mean loss of a batch, mean gradients, and weights after one SGD step, by parameter name."""
+
+    loss: float
+    gradients: Arrays
+    weights: Arrays
+
+
+def torch_step(
+    module: nn.Module,
+    x: np.ndarray,
+    y: np.ndarray,
+    dtype: torch.dtype,
+    *,
+    frozen: bool = False,
+    learning_rate: float = 0.05,
+    momentum: float = 0.9,
+    weight_decay: float = 1e-3,
+) -> Step:
+    """One step over the batch x [N, 1, C, T], y [N]; `frozen` holds batch norm's running statistics."""
+    module = copy.deepcopy(module).to(dtype).train()
+    if frozen:
+        for child in module.modules():
+            if isinstance(child, nn.BatchNorm2d):
+                child.eval()
+    optimiser = torch.optim.SGD(module.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay)
+    loss = nn.functional.cross_entropy(module(torch.tensor(x, dtype=dtype)), torch.tensor(y))
+    loss.backward()
+    gradients = {name: p.grad.double().numpy().copy() for name, p in module.named_parameters()}
+    optimiser.step()
+    return Step(loss.item(), gradients, {name: p.detach().double().numpy() for name, p in module.named_parameters()})
+
+
+def relative_error(ours: np.ndarray, exact: np.ndarray) -> float:
+    """Maximum norm of the difference over that of the exact tensor; values that are zero in exact arithmetic pass."""
+    size = float(np.abs(exact).max())
+    return 0.0 if size < 1e-12 else float(np.abs(ours - exact).max()) / size
+
+
+def assert_parity(ours: Arrays, exact: Arrays, single: Arrays, what: str) -> None:
+    """Tensor by tensor: error <= max(1e-4, 3 x the error of torch's float32)."""
+    assert ours.keys() >= exact.keys()
+    for name, tensor in exact.items():
+        error, allowed = relative_error(ours[name], tensor), max(1e-4, 3 * relative_error(single[name], tensor))
+        assert error <= allowed, f"{what} of {name}: error {error:.2e}, allowed {allowed:.2e}"
