@@ -171,7 +171,7 @@ def test_the_command_finds_a_result_without_importing_torch(folder: Path, tmp_pa
     ],
 )
 def test_a_wrong_request_is_answered_with_what_to_do(words: list[str], expected: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "biotrain", "pretrain", "--out", str(tmp_path), *words]
+    command = [sys.executable, "-m", "biotrain", "pretrain", "--out", str(tmp_path), "--cache", str(tmp_path), *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert expected in done.stderr
