@@ -151,12 +151,7 @@ class Broker:
             await asyncio.sleep(backoff.next_delay())
 
     async def _open(self, connection: Connection) -> None:
-        await connection.__aenter__()
-        if self._subscriptions:
-            granted = await connection.subscribe([(topic, 1) for topic in self._subscriptions])
-            refused = [t for t, code in zip(self._subscriptions, granted, strict=True) if _is_refusal(code)]
-            if refused:
-                raise aiomqtt.MqttError(f"the broker refuses the subscription to {', '.join(refused)}")
+        await connection.open(self._subscriptions)
         self._connection = connection
         self.counters.connections += 1
         self.counters.last_error = ""
@@ -173,8 +168,3 @@ class Broker:
                 "no connection to the broker; trying again until there is one", broker=self.address, reason=reason
             )
         self.counters.last_error = reason
-
-
-def _is_refusal(code: object) -> bool:
-    value = getattr(code, "value", code)
-    return isinstance(value, int) and value >= 0x80

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -60,6 +60,18 @@ class Connection(aiomqtt.Client):
     def usable(self) -> bool:
         return self._connected.done() and not self._disconnected.done()
 
+    async def open(self, subscriptions: Sequence[str]) -> None:
+        """Connect and subscribe. Raises aiomqtt.MqttError when broker or network say no."""
+        await self.__aenter__()
+        _honour_cancellation()
+        if not subscriptions:
+            return
+        granted = await self.subscribe([(topic, 1) for topic in subscriptions])
+        _honour_cancellation()
+        refused = [topic for topic, code in zip(subscriptions, granted, strict=True) if _is_refusal(code)]
+        if refused:
+            raise aiomqtt.MqttError(f"the broker refuses the subscription to {', '.join(refused)}")
+
     async def wait_lost(self) -> str:
         """Returns when the connection has broken; why, in a few words."""
         await asyncio.wait((self._disconnected,))
@@ -74,6 +86,7 @@ class Connection(aiomqtt.Client):
             await self.publish(topic, payload, qos=qos, retain=retain)
         except aiomqtt.MqttError as error:
             raise PublishError(str(error)) from error
+        _honour_cancellation()
         if self._disconnected.done():
             raise PublishError("the connection to the broker broke before it acknowledged")
 
@@ -141,6 +154,18 @@ class Connection(aiomqtt.Client):
         if not self.usable:
             return False
         return qos == 0 or self._client.ack(mid, qos) == paho.MQTT_ERR_SUCCESS
+
+
+def _honour_cancellation() -> None:
+    """Python 3.11's `wait_for`, on which aiomqtt waits, forgets a cancellation that comes with the answer."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+def _is_refusal(code: object) -> bool:
+    value = getattr(code, "value", code)
+    return isinstance(value, int) and value >= 0x80
 
 
 _LOGGER = logging.getLogger("biotrain.mqtt")

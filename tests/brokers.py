@@ -70,6 +70,11 @@ class Mosquitto:
     def stop(self) -> None:
         self._end(signal.SIGTERM)
 
+    def freeze(self) -> None:
+        """SIGSTOP: it holds its connections and answers nothing; only `kill` ends it then."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
     def restart(self) -> None:
         self.start()
 

@@ -74,7 +74,8 @@ async def _events(subscriber: Subscriber) -> AsyncIterator[LiveEvent | None]:
     """None when nothing has happened for a while."""
     while True:
         try:
-            event = await asyncio.wait_for(subscriber.get(), _KEEP_ALIVE_S)
+            async with asyncio.timeout(_KEEP_ALIVE_S):
+                event = await subscriber.get()
         except TimeoutError:
             yield None
             continue
