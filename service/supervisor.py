@@ -29,8 +29,9 @@ from service.store.database import Database
 
 _log = structlog.get_logger("service")
 
-#: A broker that is there tells within this time whether another supervisor is; one that is not is not waited for.
-_PRESENCE_S = 3.0
+#: A broker that is there takes less time to tell whether another supervisor is, and to connect; one that is not
+#: there is not waited for.
+_CONNECT_S = 3.0
 
 
 def client_id(site: str | None) -> str:
@@ -102,15 +103,15 @@ async def _run(
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(presence.run(), name="presence")]
-        free = asyncio.create_task(presence.free.wait())
-        stopped = asyncio.create_task(stop.wait())
-        stack.callback(free.cancel)
-        stack.callback(stopped.cancel)
-        await asyncio.wait((free, stopped), timeout=_PRESENCE_S, return_when=asyncio.FIRST_COMPLETED)
         tasks += [
-            group.create_task(_take_in(free, broker, ingest, announcer, desk), name="ingest"),
+            group.create_task(_take_in(presence, broker, ingest, announcer, desk), name="ingest"),
             group.create_task(server.serve(sockets=[sock]), name="web"),
         ]
+        connected = asyncio.create_task(broker.next_connection())
+        stopped = asyncio.create_task(stop.wait())
+        stack.callback(connected.cancel)
+        stack.callback(stopped.cancel)
+        await asyncio.wait((connected, stopped), timeout=_CONNECT_S, return_when=asyncio.FIRST_COMPLETED)
         url = url_of(sock)
         _log.info("supervisor is running", url=url, broker=broker.address, store=settings.store, site=settings.site)
         ready(url)
@@ -119,10 +120,10 @@ async def _run(
 
 
 async def _take_in(
-    free: asyncio.Task[bool], broker: Broker, ingest: Ingest, announcer: Announcer, desk: AlertDesk
+    presence: PresenceGuard, broker: Broker, ingest: Ingest, announcer: Announcer, desk: AlertDesk
 ) -> None:
     """Takes up the client id only when no other supervisor has it."""
-    await free
+    await presence.free.wait()
     async with broker, asyncio.TaskGroup() as group:
         group.create_task(ingest.run(), name="take in")
         group.create_task(announcer.run(), name="announce")

@@ -206,11 +206,18 @@ class Story:
             detail="no change for 1.2 s" if active else "",
         )
 
-    def health(self) -> Published:
+    def state_now(self) -> Published:
+        return self.state(DeviceState.ONLINE)
+
+    def skip(self, numbers: int) -> None:
+        """Numbers given out for messages that never arrive."""
+        self._seq += numbers
+
+    def health(self, last_seq: int | None = None) -> Published:
         return self._make(
             Health,
             uptime_s=float(self.window),
-            last_seq=self._seq + 1,
+            last_seq=last_seq or self._seq + 1,
             outbox=0,
             wearable=WearableHealth(connected=True, firmware="0.1.0", boot=1, weights_version=self.version),
         )
