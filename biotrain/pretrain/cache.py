@@ -6,10 +6,11 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
-import biotrain.pretrain
+import biotrain
 import device_agent
 import schemas
 
@@ -28,27 +29,36 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def code_digest() -> str:
-    """Of all code that shapes plan and weights: a plan made by yesterday's compiler is not today's."""
-    rooms = [
-        *_sources(device_agent, "compiler"),
-        *_sources(device_agent, "models"),
-        *_sources(device_agent, "sources"),
-        *_sources(biotrain.pretrain, "."),
-        *_sources(schemas, "."),
-    ]
+#: What shapes the trained values.
+TRAINING_CODE = (
+    "biotrain/pretrain/people.py",
+    "biotrain/pretrain/run.py",
+    "biotrain/pretrain/training.py",
+    "device_agent/compiler/preprocessing.py",
+    "device_agent/models/*.py",
+    "device_agent/sources/recording.py",
+    "device_agent/sources/simulator.py",
+)
+#: What else shapes plan and weights: a plan made by yesterday's compiler is not today's.
+COMPILING_CODE = ("device_agent/compiler/**/*.py", "schemas/plan*.py", "schemas/weights.py")
+
+
+def code_digest(patterns: Sequence[str]) -> str:
+    """Of the files that the patterns name, wherever the packages are installed."""
     digest = hashlib.sha256()
-    for path in sorted(rooms):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for pattern in patterns:
+        room, _, rest = pattern.partition("/")
+        package = _PACKAGES[room]
+        for folder in package.__path__:
+            for path in sorted(Path(folder).glob(rest)):
+                digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
-def _sources(package: object, room: str) -> Iterable[Path]:
-    for folder in getattr(package, "__path__", []):
-        yield from (Path(folder) / room).rglob("*.py")
+_PACKAGES: dict[str, ModuleType] = {"biotrain": biotrain, "device_agent": device_agent, "schemas": schemas}
 
 
-def cache_key(inputs: dict[str, object]) -> str:
-    """16 hex digits over everything that the result depends on."""
-    whole = json.dumps({**inputs, "code": code_digest()}, sort_keys=True)
+def cache_key(inputs: dict[str, object], code: Sequence[str]) -> str:
+    """16 hex digits over everything that a result depends on."""
+    whole = json.dumps({**inputs, "code": code_digest(code)}, sort_keys=True)
     return hashlib.sha256(whole.encode()).hexdigest()[:16]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from biotrain.files import write_whole
-from biotrain.pretrain.cache import cache_key, file_digest
+from biotrain.pretrain.cache import COMPILING_CODE, TRAINING_CODE, cache_key, file_digest
 from biotrain.pretrain.people import TrainingSet, files_of_others, load_others, simulate_people
 from biotrain.pretrain.settings import TrainingSettings
 from device_agent.models import ModelSize, build_model
@@ -81,14 +81,19 @@ def pretrain(
     on_epoch: OnEpoch = lambda epoch: None,
 ) -> Pretrained:
     """Plan and weights for these people and settings; an interrupted run is continued."""
-    stem = cache / cache_key({"people": people.identity(), "settings": settings.model_dump()})
+    inputs: dict[str, object] = {"people": people.identity(), "settings": settings.model_dump()}
+    stem = cache / cache_key(inputs, (*TRAINING_CODE, *COMPILING_CODE))
+    # Apart from the plan, so that a change of the compiler trains nothing anew.
+    checkpoint = cache / f"{cache_key(inputs, TRAINING_CODE)}.checkpoint"
     if found := _find(stem):
         return found
-    with _claim(stem):
-        return _find(stem) or _make(people.load(), settings, stem, on_epoch)
+    with _claim(checkpoint):
+        return _find(stem) or _make(people.load(), settings, stem, checkpoint, on_epoch)
 
 
-def _make(training_set: TrainingSet, settings: TrainingSettings, stem: Path, on_epoch: OnEpoch) -> Pretrained:
+def _make(
+    training_set: TrainingSet, settings: TrainingSettings, stem: Path, checkpoint: Path, on_epoch: OnEpoch
+) -> Pretrained:
     try:
         import torch
     except ImportError:
@@ -111,7 +116,6 @@ def _make(training_set: TrainingSet, settings: TrainingSettings, stem: Path, on_
     module = build_model(name, size)
     if settings.norm == "group":
         module = with_group_norm(module)
-    checkpoint = stem.with_suffix(".checkpoint")
     inputs = preprocessing.apply(training_set.windows)
     epochs = train(module, inputs, training_set.labels, settings, checkpoint, on_epoch)
     signal = Signal(training_set.channels, training_set.samples, training_set.sampling_rate_hz, training_set.classes)
@@ -131,7 +135,6 @@ def _make(training_set: TrainingSet, settings: TrainingSettings, stem: Path, on_
     write_whole(stem.with_suffix(".weights"), made.weights)
     # The report comes last: where it stands, the other two are whole.
     write_whole(stem.with_suffix(".json"), json.dumps(report).encode())
-    checkpoint.unlink(missing_ok=True)
     return made
 
 
@@ -148,12 +151,12 @@ def _find(stem: Path) -> Pretrained | None:
 
 
 @contextlib.contextmanager
-def _claim(stem: Path) -> Iterator[None]:
-    """One at a time for one result: a second run waits for the first, and then finds what it made."""
+def _claim(checkpoint: Path) -> Iterator[None]:
+    """One at a time for one training: a second run waits for the first, and then finds what it made."""
     import fcntl
 
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    with stem.with_suffix(".lock").open("w") as lock:
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    with checkpoint.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from biotrain.pretrain.cache import cache_key, default_cache
+from biotrain.pretrain.cache import COMPILING_CODE, TRAINING_CODE, cache_key, code_digest, default_cache
 from biotrain.pretrain.people import join, load_others, simulate_people
 from biotrain.pretrain.run import OtherPeople, SimulatedPeople, model_for, pretrain
 from biotrain.pretrain.settings import TrainingSettings
@@ -114,7 +114,23 @@ def test_a_result_is_found_again_without_training(tmp_path: Path) -> None:
 def test_a_changed_recording_is_not_found_in_the_cache(folder: Path) -> None:
     before = OtherPeople(folder, "sim2").identity()
     save(SimulatedPerson(1).session(2, 33), folder)
-    assert cache_key({"people": OtherPeople(folder, "sim2").identity()}) != cache_key({"people": before})
+    after = OtherPeople(folder, "sim2").identity()
+    assert cache_key({"people": after}, TRAINING_CODE) != cache_key({"people": before}, TRAINING_CODE)
+
+
+@pytest.mark.parametrize("pattern", [*TRAINING_CODE, *COMPILING_CODE])
+def test_all_code_that_shapes_a_result_is_found(pattern: str) -> None:
+    assert code_digest([pattern]) != code_digest([])
+
+
+def test_what_was_trained_is_not_trained_again_for_a_new_compiler(tmp_path: Path) -> None:
+    made = pretrain(TWO_PEOPLE, SHORT, tmp_path)
+    for part in (".json", ".plan", ".weights"):
+        next(tmp_path.glob(f"*{part}")).unlink()
+    trained_at = next(tmp_path.glob("*.checkpoint")).stat().st_mtime_ns
+    again = pretrain(TWO_PEOPLE, SHORT, tmp_path)
+    assert next(tmp_path.glob("*.checkpoint")).stat().st_mtime_ns == trained_at
+    assert (again.plan, again.weights, again.cached) == (made.plan, made.weights, False)
 
 
 def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(tmp_path: Path) -> None:
@@ -132,14 +148,12 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(tmp_path: Path) 
     continued = pretrain(TWO_PEOPLE, SHORT, tmp_path / "cut", lambda epoch: seen.append(epoch.number))
     assert seen == [1, 2, 3]  # the first two from the checkpoint
     assert continued.weights == whole.weights
-    assert not list((tmp_path / "cut").glob("*.checkpoint"))
 
 
 def test_a_spoilt_checkpoint_is_named(tmp_path: Path) -> None:
     pretrain(TWO_PEOPLE, SHORT, tmp_path)
-    stem = next(tmp_path.glob("*.plan")).with_suffix("")
-    stem.with_suffix(".json").unlink()
-    stem.with_suffix(".checkpoint").write_bytes(b"half of it")
+    next(tmp_path.glob("*.json")).unlink()
+    next(tmp_path.glob("*.checkpoint")).write_bytes(b"half of it")
     with pytest.raises(UserError, match=r"\.checkpoint: not a checkpoint"):
         pretrain(TWO_PEOPLE, SHORT, tmp_path)
 
