@@ -177,11 +177,14 @@ class LocalTransport(Transport):
                 held = b""
                 firmware.link_lost()
                 self._tell(_finish, self._resets.popleft())
-            if not held and self._inbox:
-                held = self._inbox.popleft()
-                self._tell(self._taken.set)
-            if held:
-                held = held[firmware.feed(held) :]
+            while held or self._inbox:
+                if not held:
+                    held = self._inbox.popleft()
+                    self._tell(self._taken.set)
+                taken = firmware.feed(held)
+                held = held[taken:]
+                if not taken:
+                    break
             more = firmware.poll()
             out = firmware.drain()
             if out:

@@ -3,7 +3,7 @@
 #include "layout.h"
 #include "state.h"
 
-enum { READS_A_POLL = 32 }; /* so that a flood of bytes cannot starve a fit */
+enum { READS_A_POLL = 32 }; /* so that the device's own windows wait for no flood of bytes */
 
 bt_status bt_tell(bt_app *app, bt_event event) {
     event.time_us = bt_port_time_us(app->port);
@@ -89,14 +89,18 @@ static bool receive(bt_app *app) {
     return true;
 }
 
-bool bt_app_poll(bt_app *app) {
-    send(app);
-    const bool more = receive(app);
-    bt_record_due(app);
+static void work(bt_app *app) {
     if (app->evaluation.running && !app->evaluation.done)
         bt_evaluation_slice(app);
     else if (app->fit.running)
         bt_fit_slice(app);
+}
+
+bool bt_app_poll(bt_app *app) {
+    send(app);
+    const bool more = receive(app);
+    bt_record_due(app);
+    if (!more) work(app); /* what is still coming in may be a window: no slice of work stands before it */
     bt_send_news(app);
     send(app);
     return more || app->fit.running || (app->evaluation.running && !app->evaluation.done);

@@ -187,13 +187,15 @@ static bt_status with_version(bt_app *app, bt_status status, bt_writer *w) {
 }
 
 static bt_status record(bt_app *app, bool on) {
+    const uint32_t bytes = bt_port_source_window_bytes(app->port);
+    if (!bytes) return BT_UNSUPPORTED; /* no electrodes here */
     if (on && !app->has_weights) return app->has_plan ? BT_NO_WEIGHTS : BT_NO_PLAN;
+    if (on && bytes != bt_window_bytes(&app->plan)) return BT_BAD_ARGUMENT;
     if (on == app->recording) return BT_OK;
     if (on)
         bt_port_source_start(app->port);
     else
         bt_port_source_stop(app->port);
-    if (on && bt_port_source_due(app->port) == UINT64_MAX) return BT_UNSUPPORTED; /* no electrodes here */
     app->recording = on;
     return BT_OK;
 }

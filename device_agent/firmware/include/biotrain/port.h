@@ -33,6 +33,8 @@ int bt_port_storage_read(bt_port *port, uint32_t offset, void *to, uint32_t coun
 int bt_port_storage_write(bt_port *port, uint32_t offset, const void *from, uint32_t count);
 
 /* Windows that the device records itself, complete at a time of its own clock. A port without electrodes has none. */
+/* Bytes of each window's body; 0 when there are no electrodes. */
+uint32_t bt_port_source_window_bytes(bt_port *port);
 void bt_port_source_start(bt_port *port);
 void bt_port_source_stop(bt_port *port);
 /* When the next window is complete, microseconds since boot; UINT64_MAX when none will come. */

@@ -42,6 +42,11 @@ bool bt_host_open_recording(bt_port *port, const char *path, double speed, char 
     return true;
 }
 
+uint32_t bt_port_source_window_bytes(bt_port *port) {
+    const bt_source *s = &port->source;
+    return s->file ? (uint32_t)(window_bytes(s) - 4 + BT_WINDOW_HEADER_BYTES) : 0;
+}
+
 void bt_port_source_start(bt_port *port) {
     bt_source *s = &port->source;
     s->running = s->file != NULL;

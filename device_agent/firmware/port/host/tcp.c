@@ -38,7 +38,10 @@ bool bt_tcp_listen(bt_port *port, const char *address, uint16_t *bound, char err
     char host[256];
     const char *colon = strrchr(address, ':');
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found;
-    if (!colon || colon == address || (size_t)(colon - address) >= sizeof host || !colon[1]) {
+    char *end = NULL;
+    const unsigned long number = colon ? strtoul(colon + 1, &end, 10) : 0;
+    if (!colon || colon == address || (size_t)(colon - address) >= sizeof host || end == colon + 1 || *end ||
+        number > 65535) {
         snprintf(error, BT_ERROR_BYTES, "--listen %s is not HOST:PORT; write for example 127.0.0.1:7777, or port 0 for "
                  "any free one", address);
         return false;

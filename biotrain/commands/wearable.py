@@ -1,0 +1,66 @@
+"""`biotrain wearable`: the virtual wearable, the device's C as a process of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def main(
+    storage: Annotated[Path, typer.Option(help="File that stands for the device's flash; made when missing.")],
+    listen: Annotated[str, typer.Option(help="HOST:PORT for one agent at a time; port 0 takes a free one.")] = (
+        "127.0.0.1:0"
+    ),
+    log: Annotated[Path | None, typer.Option(help="JSON line for each event of the device's own log.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="Plan to start with, where storage holds another or none.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Weights to start with, where storage holds none.")] = None,
+    device_id: Annotated[str, typer.Option(help="At most 23 letters.")] = "wearable-1",
+    record: Annotated[
+        Path | None, typer.Option(help="Recording (.npz) that the device plays to itself when asked to record.")
+    ] = None,
+    speed: Annotated[float, typer.Option(help="How much faster than real time it plays.", min=0.01)] = 1.0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line on stdout when it is ready.")] = False,
+) -> None:
+    """Run a virtual wearable: it stands for the real device, with the same C, memory sizes and link.
+
+    Its storage outlives it: started again with the same file, it serves the weights that were committed last.
+
+    Example:
+
+        biotrain wearable --storage wearable.flash --listen 127.0.0.1:7777 --json
+    """
+    import os
+
+    from device_agent.engine.library import WEARABLE, find_native
+    from schemas.errors import UserError
+
+    if not 1 <= len(device_id.encode()) <= 23:
+        raise UserError(f"--device-id {device_id!r} has {len(device_id.encode())} bytes: choose one of 1 to 23")
+    for name, path in (("--storage", storage), ("--log", log)):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise UserError(f"{name} {path}: the folder {path.absolute().parent} does not exist; make it first")
+    binary = str(find_native(WEARABLE))
+    words = [binary, "--listen", listen, "--storage", str(storage), "--device-id", device_id]
+    for option, file in (("--log", log), ("--plan", plan), ("--weights", weights)):
+        if file is not None:
+            words += [option, str(file)]
+    if record is not None:
+        words += ["--recording", str(_convert(record, storage)), "--speed", f"{speed:g}"]
+    if as_json:
+        words.append("--json")
+    # the same process from here on: signals and exit code are the wearable's own
+    os.execv(binary, words)  # noqa: S606  no shell, fixed arguments
+
+
+def _convert(record: Path, storage: Path) -> Path:
+    """The recording as the device reads it, kept beside its storage."""
+    from biotrain.files import write_whole
+    from device_agent.sources.recording import load_recording
+    from device_agent.wearable.recording_file import pack_recording
+
+    recording = load_recording(record)
+    file = storage.with_name(storage.name + ".btrc")
+    write_whole(file, pack_recording(recording.counts, recording.scale, recording.labels, recording.sampling_rate_hz))
+    return file
