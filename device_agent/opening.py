@@ -9,7 +9,7 @@ import structlog
 from device_agent.context import Context
 from device_agent.sources.recording import Recording
 from device_agent.sources.registry import Material
-from device_agent.wearable.api import Wearable, WearableInfo
+from device_agent.wearable.api import Wearable, WearableError, WearableInfo, WearableLost
 from schemas.errors import UserError
 
 _log = structlog.get_logger("agent")
@@ -20,7 +20,16 @@ _MOST_KEPT = 1000
 
 
 async def open_wearable(context: Context, wearable: Wearable, material: Material) -> None:
-    """Raises UserError when plan, weights and source do not go together."""
+    """Raises UserError when plan, weights and source do not go together, WearableLost when the link breaks."""
+    try:
+        await _open(context, wearable, material)
+    except WearableLost:
+        raise
+    except WearableError as error:
+        raise UserError(f"the wearable refuses: {error}") from None
+
+
+async def _open(context: Context, wearable: Wearable, material: Material) -> None:
     settings, state = context.settings, context.state
     new_stream = state.anchor_s is None and not state.calibrated and state.in_flight is None
     if settings.plan is not None:
