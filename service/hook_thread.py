@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from schemas.alert import Alert
 from service.hooks import Hook
 
-#: How long a timed-out hook may take to notice that it was cancelled, before its thread is given up.
-_GRACE_S = 1.0
 #: Threads of one hook that never came back; then the hook is not called again.
 _GIVEN_UP_AT_MOST = 4
 
@@ -26,6 +24,9 @@ class HookResult:
 class HookThread:
     """One hook; calls run one after the other. A hook that blocks its thread blocks nothing else."""
 
+    #: How long a timed-out hook may take to notice that it was cancelled, before its thread is given up.
+    GRACE_S = 1.0
+
     def __init__(self, hook: Hook, timeout_s: float) -> None:
         self.hook = hook
         self.timeout_s = timeout_s
@@ -39,7 +40,7 @@ class HookThread:
         started = time.monotonic()
         loop = self._loop = self._loop or _start_loop(self.hook.name)
         future = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._guarded(alert), loop))
-        done, _ = await asyncio.wait((future,), timeout=self.timeout_s + _GRACE_S)
+        done, _ = await asyncio.wait((future,), timeout=self.timeout_s + self.GRACE_S)
         duration = time.monotonic() - started
         if done:
             status, detail = future.result()

@@ -43,6 +43,8 @@ class SupervisorProcess:
             self._process = None
             raise RuntimeError(f"the supervisor left with code {code}: {self.log()[-2000:]}")
         self.url = json.loads(line)["url"]
+        # Started again, it is found where it was.
+        self._command[self._command.index("--listen") + 1] = self.url.removeprefix("http://")
 
     def kill(self) -> None:
         self._end(signal.SIGKILL)

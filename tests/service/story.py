@@ -13,6 +13,7 @@ from typing import Any
 
 from schemas.adaptation import Adaptation, Guard, Phase, TrainingMemory, Trigger
 from schemas.base import Sequenced
+from schemas.command import Reply
 from schemas.drift import DriftAlert, Evidence
 from schemas.fault import Fault, FaultKind
 from schemas.health import Health, WearableHealth
@@ -27,6 +28,7 @@ KIND_OF: dict[type[Sequenced], Kind] = {
     Adaptation: Kind.ADAPTATION,
     Fault: Kind.FAULT,
     Health: Kind.HEALTH,
+    Reply: Kind.REPLY,
 }
 PER_PERIOD = 10
 THRESHOLD = 12.0
