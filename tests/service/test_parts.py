@@ -1,0 +1,116 @@
+"""The supervisor's pure parts."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from messaging import Delivery
+from schemas.state import DeviceState, State
+from schemas.topics import Kind
+from service.feed import Feed, LiveEvent
+from service.parse import parse_delivery, poison_key
+from service.ranges import as_ranges
+from service.store.batch import Arrived, Poison
+from service.store.fleet import fold
+from tests.service.story import Published, Story
+
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+@given(st.sets(st.tuples(st.integers(1, 3), st.integers(1, 30))))
+def test_ranges_hold_exactly_the_numbers_and_are_as_few_as_can_be(numbers: set[tuple[int, int]]) -> None:
+    ranges = list(as_ranges(numbers))
+    assert {(one.boot, seq) for one in ranges for seq in range(one.first, one.last + 1)} == numbers
+    for a, b in pairwise(ranges):
+        assert (a.boot, a.last + 1) < (b.boot, b.first), "two ranges that touch are one"
+
+
+def arrived(published: Published, *, retained: bool = False, later_s: float = 0) -> Arrived:
+    delivery = Delivery(published.topic, published.payload, qos=1, retained=retained, acknowledge=lambda: True)
+    parsed = parse_delivery(delivery, NOW + timedelta(seconds=later_s))
+    assert isinstance(parsed, Arrived)
+    return parsed
+
+
+def last_will(boot: int) -> Arrived:
+    message = State(site="lab", device="band-1", boot=boot, seq=0, state=DeviceState.OFFLINE)
+    return Arrived(message, Kind.STATE, message.to_json().decode(), NOW, retained=True)
+
+
+def test_a_device_is_connected_until_its_last_will_and_again_when_it_is_heard() -> None:
+    story = Story()
+    row = fold(None, arrived(story.state_now()))
+    assert row["connected"]
+    row = fold(row, last_will(boot=1))
+    assert not row["connected"]
+    assert json.loads(row["state"])["state"] == "online", "the will says nothing about what it was doing"
+    row = fold(row, arrived(story.telemetry(0.9, 0.9), later_s=5))
+    assert row["connected"]
+    assert row["last_seen"] == NOW + timedelta(seconds=5)
+
+
+def test_the_last_will_of_an_earlier_boot_changes_nothing() -> None:
+    row = fold(None, arrived(Story(boot=2).state_now()))
+    assert fold(row, last_will(boot=1))["connected"]
+
+
+def test_a_retained_message_does_not_mean_that_the_device_is_there() -> None:
+    assert not fold(None, arrived(Story().state_now(), retained=True))["connected"]
+
+
+def test_an_old_state_that_comes_late_does_not_become_the_newest() -> None:
+    story = Story()
+    old, new = story.state(DeviceState.STARTING), story.state(DeviceState.ADAPTING)
+    row = fold(fold(None, arrived(new)), arrived(old))
+    assert json.loads(row["state"])["state"] == "adapting"
+    row = fold(row, arrived(Story(boot=2).state(DeviceState.STARTING)))
+    assert json.loads(row["state"])["state"] == "starting", "a new boot counts from 1"
+    late = fold(row, arrived(new))
+    assert json.loads(late["state"])["state"] == "starting"
+    assert late["boot"] == 2
+
+
+def test_a_poison_message_is_acknowledged_by_the_number_that_can_be_read() -> None:
+    topic = "biotrain/v1/lab/band-1/telemetry"
+
+    def key(payload: bytes, topic: str = topic) -> object:
+        return poison_key(Poison(topic, payload, "", NOW))
+
+    good = b'{"site":"lab","device":"band-1","boot":2,"seq":7}'
+    assert key(good) == ("lab", "band-1", 2, 7)
+    assert key(good, "biotrain/v1/lab/band-2/telemetry") is None, "not another device's"
+    assert key(good, "elsewhere") is None
+    for payload in (
+        b"",
+        b"[]",
+        b"null",
+        b"\xff",
+        b"[" * 50_000,
+        b'{"site":"lab","device":"band-1","boot":2}',
+        good.replace(b"7", b"true"),
+        good.replace(b"7", b"0"),
+        good.replace(b"7", b"-1"),
+        good.replace(b"7", b"1e3"),
+        good.replace(b"7", b"99999999999999999999"),
+    ):
+        assert key(payload) is None, payload[:60]
+
+
+async def test_a_reader_that_does_not_keep_up_is_let_go_and_the_others_are_not() -> None:
+    feed = Feed(subscribers=2, events=3)
+    with feed.subscribe() as slow, feed.subscribe() as quick:
+        assert feed.is_full
+        seen = []
+        for number in range(6):
+            feed.publish([LiveEvent(number, "drift", "lab", "band-1", "{}")])
+            event = await quick.get()
+            assert event is not None
+            seen.append(event.id)
+        assert seen == list(range(6))
+        assert [one.id if (one := await slow.get()) else None for _ in range(4)] == [0, 1, 2, None]
+    assert not feed.is_full
