@@ -30,7 +30,6 @@ from device_agent.wearable.transport import Transport
 from schemas.link.frame import PROTOCOL, Frame, FrameKind
 from schemas.link.messages import (
     EvaluationBody,
-    EventRecord,
     FitBody,
     Heartbeat,
     HelloAnswer,
@@ -290,7 +289,7 @@ class LinkWearable:
         if frame.kind == FrameKind.RESPONSE:
             self._feed.begin(HelloAnswer.from_bytes(frame.payload[1:]).first_event)
         elif frame.kind == FrameKind.EVENT:
-            self._feed.take(EventRecord.from_bytes(frame.payload))
+            self._feed.take(frame.id, frame.payload)
         elif frame.kind == FrameKind.HEARTBEAT:
             beat = Heartbeat.from_bytes(frame.payload)
             self.device_clock_us = (beat.time_us, asyncio.get_running_loop().time())

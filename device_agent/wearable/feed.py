@@ -35,35 +35,37 @@ class EventFeed:
         self._replay = replay
         self._next = 1
         self._asked = 0
-        """Index that was asked for last: if it is still missing after that, it is gone."""
-        self._quiet_since = 0
+        """Index that was asked for last: what comes before it does is older than the question."""
+        self._behind_at = 0
+        """Where the last heartbeat found a hole."""
         self._queue: asyncio.Queue[DeviceEvent | None] = asyncio.Queue()
 
     def begin(self, first: int) -> None:
         """A new connection: the wearable sends from `first` on."""
-        self._next, self._asked, self._quiet_since = first, 0, 0
+        self._next, self._asked, self._behind_at = first, 0, 0
 
-    def take(self, record: EventRecord) -> None:
-        if record.index < self._next:
+    def take(self, index: int, payload: bytes) -> None:
+        """An event; without a payload, one that the wearable could not read."""
+        if index > self._next and self._asked != self._next:
+            self._ask()
+        if index != self._next:
             return
-        if record.index > self._next:
-            if self._asked != self._next:
-                self._asked = self._next
-                self._replay(self._next)
-                return
-            if record.index <= self._asked:
-                return
-            self.unreadable += record.index - self._next
-        self._next = record.index + 1
-        self._queue.put_nowait(to_device_event(record))
+        self._next = index + 1
+        if payload:
+            self._queue.put_nowait(to_device_event(EventRecord.from_bytes(payload)))
+        else:
+            self.unreadable += 1
 
     def heartbeat(self, next_index: int) -> None:
-        """The wearable has told all below `next_index`; a tail that stays away for a whole heartbeat was lost."""
+        """The wearable has told all below `next_index`; what stays away for a whole heartbeat was lost."""
         behind = next_index > self._next
-        if behind and self._quiet_since == self._next:
-            self._asked = self._next
-            self._replay(self._next)
-        self._quiet_since = self._next if behind else 0
+        if behind and self._behind_at == self._next:
+            self._ask()
+        self._behind_at = self._next if behind else 0
+
+    def _ask(self) -> None:
+        self._asked = self._next
+        self._replay(self._next)
 
     def close(self) -> None:
         self._queue.put_nowait(None)

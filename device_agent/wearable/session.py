@@ -326,6 +326,8 @@ class Session:
             self._fail_pending()
 
     def _take(self, frame: Frame) -> None:
+        if frame.kind in (FrameKind.REQUEST, FrameKind.ONE_WAY):
+            return  # our own, thrown back by some link
         if frame.session != self._session or (self._seen is not None and not newer(frame.sequence, self._seen)):
             return  # of an earlier connection, repeated, or overtaken
         self._seen = frame.sequence

@@ -6,10 +6,10 @@ static void send_events(bt_app *app) {
     bt_event event;
     if (app->event_cursor <= app->log.acknowledged) app->event_cursor = app->log.acknowledged + 1;
     while (app->event_cursor < app->log.next && bt_link_room(&app->link)) {
-        if (bt_event_log_read(&app->log, app->event_cursor, &event) == BT_OK) {
-            bt_event_pack(&event, bytes);
-            bt_link_send(&app->link, BT_FRAME_EVENT, 0, event.index, bytes, sizeof bytes);
-        }
+        /* one that storage has damaged is told without content, or the agent would wait for it for ever */
+        const bool read = bt_event_log_read(&app->log, app->event_cursor, &event) == BT_OK;
+        if (read) bt_event_pack(&event, bytes);
+        bt_link_send(&app->link, BT_FRAME_EVENT, 0, app->event_cursor, bytes, read ? sizeof bytes : 0);
         app->event_cursor++;
     }
 }

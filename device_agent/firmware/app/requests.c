@@ -261,6 +261,8 @@ static void request(bt_app *app, const bt_frame *frame) {
 }
 
 void bt_serve(bt_app *app, const bt_frame *frame) {
+    /* a frame of our own that some link has thrown back must not count as the agent's */
+    if (frame->kind != BT_FRAME_REQUEST && frame->kind != BT_FRAME_ONE_WAY) return;
     if (frame->kind == BT_FRAME_REQUEST && frame->opcode == BT_OP_HELLO) {
         hello(app, frame);
         return;
