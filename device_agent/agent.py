@@ -68,7 +68,7 @@ class Agent:
     async def run(self) -> None:
         context, settings = self._context, self._context.settings
         publisher = Publisher(context.reporter, self._broker, resend_after_s=settings.resend_after_s)
-        services: list[asyncio.Task[None]] = []
+        services: dict[str, asyncio.Task[None]] = {}
         async with asyncio.TaskGroup() as self._tasks:
             for name, service in (
                 ("publisher", publisher.run()),
@@ -76,14 +76,16 @@ class Agent:
                 ("link", self._link.run()),
                 ("heartbeat", self._heartbeat.run()),
             ):
-                services.append(self._tasks.create_task(service, name=name))
+                services[name] = self._tasks.create_task(service, name=name)
             try:
                 await context.enter(DeviceState.STARTING, "the agent has started")
                 await self._prepare()
                 await self._stream()
+                await self._adaptation_ends()
+                services["heartbeat"].cancel()  # nothing new is said while the last words are being stored
                 await self._finish()
             finally:
-                for task in services:
+                for task in services.values():
                     task.cancel()
                 if self._frozen is not None:
                     await self._frozen.close()
@@ -284,16 +286,19 @@ class Agent:
         state.windows_dropped += 1
         state.period.dropped += 1
 
-    async def _finish(self) -> None:
-        """The source has ended: let a running adaptation end, say the totals, wait until all is stored."""
-        context, settings = self._context, self._context.settings
-        if not await context.changed.until(lambda: not self._run.busy, settings.finish_timeout_s):
+    async def _adaptation_ends(self) -> None:
+        if not await self._context.changed.until(lambda: not self._run.busy, self._context.settings.finish_timeout_s):
             _log.warning("an adaptation was still running when the time to finish was over")
+
+    async def _finish(self) -> None:
+        """The source has ended: say the totals, wait until all is stored."""
+        context, settings = self._context, self._context.settings
         await self._heartbeat.end_period()
         context.state.finished = True
         await context.enter(DeviceState.FINISHED, "the source has ended")
         outbox = context.reporter.outbox
-        await context.changed.until(lambda: outbox.pending_count == 0, settings.finish_timeout_s)
+        if not await context.changed.until(lambda: outbox.pending_count == 0, settings.finish_timeout_s):
+            _log.warning("not everything is stored yet; it will be sent at the next start", left=outbox.pending_count)
 
 
 async def say_offline(context: Context, broker: Broker) -> None:

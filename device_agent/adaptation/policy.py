@@ -13,16 +13,16 @@ from device_agent.adaptation.memory import Kept, RingMemory
 class PolicySettings:
     """The numbers were chosen on five people's EMG, eight days each, streamed in recorded order."""
 
-    min_new: int = 36
+    min_new: int = 24
     min_held_out: int = 12
     max_held_out: int = 60
     look_back: int = 120
     min_per_class: int = 3
     min_class_share: float = 0.8
-    cool_down: int = 16
-    patience: float = 1.5
-    max_recent: int = 180
-    replay_share: float = 0.5
+    cool_down: int = 8
+    patience: float = 1.2
+    max_recent: int = 400
+    max_replay: int = 240
     hold_out: HoldOut = field(default_factory=HoldOut)
 
 
@@ -87,13 +87,12 @@ def decide(
 
 
 def replay(older: list[Kept], train: list[Kept], settings: PolicySettings, classes: int) -> list[Kept]:
-    """Older windows to repeat, the newest of each class, so that old skills stay and rare classes are filled up."""
-    total = len(train) * (1.0 + settings.replay_share)
-    per_class = total / classes
+    """Older windows to repeat, spread over all that there are: old skills stay, and rare classes are filled up."""
     have = Counter(kept.label for kept in train)
+    per_class = (len(train) + min(settings.max_replay, len(older))) / classes
     chosen: list[Kept] = []
     for label in range(classes):
-        wanted = round(per_class - have[label])
-        if wanted > 0:
-            chosen += [kept for kept in older if kept.label == label][-wanted:]
+        found = [kept for kept in older if kept.label == label]
+        wanted = min(max(round(per_class - have[label]), 0), len(found))
+        chosen += [found[int((i + 0.5) * len(found) / wanted)] for i in range(wanted)]
     return sorted(chosen, key=lambda kept: kept.id)

@@ -13,8 +13,8 @@ _CLASSES = {
     "kswin": ("river.drift.kswin", "KSWIN"),
     "river-page-hinkley": ("river.drift.page_hinkley", "PageHinkley"),
     "ddm": ("river.drift.binary.ddm", "DDM"),
-    "hddm-a": ("river.drift.binary.hddm_a", "HDDM_A"),
-    "hddm-w": ("river.drift.binary.hddm_w", "HDDM_W"),
+    "hddm-a": ("river.drift.binary.hddm_a", "HDDMA"),
+    "hddm-w": ("river.drift.binary.hddm_w", "HDDMW"),
 }
 NAMES = tuple(_CLASSES)
 _BINARY = ("ddm", "hddm-a", "hddm-w")

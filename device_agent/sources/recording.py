@@ -83,7 +83,7 @@ class Recording:
 def load_recording(path: Path) -> Recording:
     """Read and check one file. Raises RecordingError."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             fields: dict[str, npt.NDArray[Any]] = {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such recording: check --data, --subject and --sessions") from None

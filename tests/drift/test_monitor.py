@@ -1,0 +1,69 @@
+"""The monitor: when it claims drift, since when, and when it keeps quiet."""
+
+from __future__ import annotations
+
+import random
+
+from device_agent.drift.monitor import DriftMonitor
+from device_agent.drift.registry import error_detector
+
+
+def monitor(reference: float | None = 0.1) -> DriftMonitor:
+    return DriftMonitor(lambda r: error_detector("page-hinkley", r), reference)
+
+
+def feed(m: DriftMonitor, first: int, count: int, rate: float, seed: int) -> list[int]:
+    rng = random.Random(seed)
+    return [w for w in range(first, first + count) if m.observe(w, rng.random() < rate, 0.4)]
+
+
+def test_on_its_reference_it_keeps_quiet_for_two_thousand_windows() -> None:
+    assert [feed(monitor(), 0, 2000, 0.1, seed) for seed in range(5)] == [[]] * 5
+
+
+def test_a_fall_of_accuracy_is_claimed_once_with_its_beginning() -> None:
+    m = monitor()
+    assert feed(m, 0, 200, 0.08, 1) == []
+    alerts = feed(m, 200, 100, 0.5, 2)
+    assert len(alerts) == 1 and 205 <= alerts[0] <= 240
+    assert m.active and m.since_window is not None and 190 <= m.since_window <= alerts[0]
+
+
+def test_after_a_reset_a_new_fall_is_claimed_again() -> None:
+    m = monitor()
+    assert len(feed(m, 0, 60, 0.6, 3)) == 1
+    m.reset()
+    assert len(feed(m, 60, 60, 0.6, 4)) == 1
+
+
+def test_when_the_error_comes_back_to_its_reference_the_alert_ends_by_itself() -> None:
+    m = monitor()
+    feed(m, 0, 60, 0.6, 3)
+    assert m.active
+    feed(m, 60, 400, 0.02, 4)
+    assert not m.active
+
+
+def test_without_labels_entropy_raises_the_alert() -> None:
+    m = monitor(None)
+    rng = random.Random(5)
+    quiet = [m.observe(w, None, 0.3 + 0.1 * rng.random()) for w in range(300)]
+    assert quiet == [None] * 300
+    loud = [m.observe(w, None, 1.0 + 0.1 * rng.random()) for w in range(300, 360)]
+    claims = [claim for claim in loud if claim]
+    assert len(claims) == 1
+    fired = [evidence.watches for evidence in claims[0].evidence if evidence.fired]
+    assert fired == ["entropy"] and claims[0].since_window >= 290
+
+
+def test_with_labels_entropy_alone_raises_nothing() -> None:
+    m = monitor()
+    for w in range(400):
+        assert m.observe(w, w % 10 == 0, 0.3 if w < 200 else 1.5) is None
+
+
+def test_it_carries_on_after_a_restart() -> None:
+    m, again = monitor(), monitor()
+    feed(m, 0, 60, 0.6, 3)
+    again.restore(m.snapshot())
+    assert (again.active, again.since_window, again.reference_error) == (True, m.since_window, 0.1)
