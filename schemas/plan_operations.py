@@ -27,6 +27,7 @@ class Operation:
 
 _CONV = ("stride_h", "stride_w", "top", "bottom", "left", "right", "dilation_h", "dilation_w", "groups")
 _POOL = ("kernel_h", "kernel_w", "stride_h", "stride_w")
+_CLIPPED = (*_POOL, "top", "left", "count_padding")
 
 OPERATIONS: dict[str, Operation] = {
     "zero": Operation(8, ("x",), ("x",)),
@@ -75,4 +76,33 @@ OPERATIONS: dict[str, Operation] = {
     "dropout_backward": Operation(33, ("dy", "dx"), ("dx",), ("stream",), ("p",), in_place=("dy", "dx")),
     "cross_entropy": Operation(34, ("logits", "loss", "dlogits"), ("loss", "dlogits")),
     "sgd": Operation(35, ("weight", "gradient", "momentum"), ("weight", "momentum")),
+    "add": Operation(36, ("a", "b", "y"), ("y",), in_place=("a", "y")),
+    "insert_slice": Operation(37, ("x", "y"), ("y",), ("rows", "at")),
+    "extract_slice": Operation(38, ("x", "y"), ("y",), ("rows", "at")),
+    "pad_forward": Operation(39, ("x", "y"), ("y",), ("top", "left")),
+    "pad_backward": Operation(40, ("dy", "dx"), ("dx",), ("top", "left")),
+    "permute": Operation(41, ("x", "y"), ("y",), ("first", "second", "third", "fourth")),
+    "elu_forward": Operation(42, ("x", "y"), ("y",), (), ("alpha",), in_place=("x", "y")),
+    "elu_backward": Operation(43, ("dy", "y", "dx"), ("dx",), (), ("alpha",), in_place=("dy", "dx")),
+    "gelu_forward": Operation(44, ("x", "y"), ("y",), ("tanh",), in_place=("x", "y")),
+    "gelu_backward": Operation(45, ("dy", "x", "dx"), ("dx",), ("tanh",), in_place=("dy", "dx")),
+    "square_forward": Operation(46, ("x", "y"), ("y",), in_place=("x", "y")),
+    "square_backward": Operation(47, ("dy", "x", "dx"), ("dx",), in_place=("dy", "dx")),
+    "log_forward": Operation(48, ("x", "y"), ("y",), in_place=("x", "y")),
+    "log_backward": Operation(49, ("dy", "x", "dx"), ("dx",), in_place=("dy", "dx")),
+    "clamp_forward": Operation(50, ("x", "y"), ("y",), (), ("low", "high"), in_place=("x", "y")),
+    "clamp_backward": Operation(51, ("dy", "x", "dx"), ("dx",), (), ("low", "high"), in_place=("dy", "dx")),
+    "layer_norm_forward": Operation(
+        52, ("x", "gamma", "beta", "statistics", "y"), ("statistics", "y"), (), ("eps",), in_place=("x", "y")
+    ),
+    "layer_norm_backward": Operation(
+        53,
+        ("dy", "x", "statistics", "gamma", "dx", "dgamma", "dbeta"),
+        ("dx", "dgamma", "dbeta"),
+        in_place=("dy", "dx"),
+    ),
+    "clipped_average_pool_forward": Operation(54, ("x", "y"), ("y",), _CLIPPED),
+    "clipped_average_pool_backward": Operation(55, ("dy", "dx"), ("dx",), _CLIPPED),
+    "clipped_max_pool_forward": Operation(56, ("x", "y"), ("y",), _CLIPPED),
+    "clipped_max_pool_backward": Operation(57, ("dy", "x", "dx"), ("dx",), _CLIPPED),
 }

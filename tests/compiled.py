@@ -64,10 +64,10 @@ def randomise_norms(module: nn.Module, seed: int = 1) -> nn.Module:
     """Fresh norms are the identity: give them something to get wrong."""
     generator = torch.Generator().manual_seed(seed)
     for child in module.modules():
-        if isinstance(child, nn.BatchNorm2d | nn.GroupNorm):
+        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d | nn.GroupNorm | nn.LayerNorm):
             child.weight.data.uniform_(0.5, 1.5, generator=generator)
             child.bias.data.normal_(generator=generator)
-        if isinstance(child, nn.BatchNorm2d):
+        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
             child.running_mean.normal_(0, 0.3, generator=generator)
             child.running_var.uniform_(0.5, 2, generator=generator)
     return module

@@ -39,7 +39,7 @@ def torch_step(
     module = copy.deepcopy(module).to(dtype).train()
     if frozen:
         for child in module.modules():
-            if isinstance(child, nn.BatchNorm2d):
+            if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
                 child.eval()
     optimiser = torch.optim.SGD(module.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay)
     loss = nn.functional.cross_entropy(module(torch.tensor(x, dtype=dtype)), torch.tensor(y))

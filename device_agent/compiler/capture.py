@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import operator
 from typing import Any
 
 import torch
@@ -14,6 +15,8 @@ from device_agent.compiler.operators import CAPTURES
 from device_agent.compiler.operators.base import Call
 from schemas.plan import Region
 
+#: What a call in the user's module becomes: one value, or several.
+Captured = Value | list[Value]
 #: Counts batches; nothing that is computed depends on it.
 _IGNORED = ("num_batches_tracked",)
 
@@ -33,23 +36,26 @@ def capture(module: nn.Module, input_shape: tuple[int, ...]) -> Graph:
     names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     ops: list[Op] = []
     parameters: list[Parameter] = []
-    values: dict[str, Value] = {}
-    output: Value | None = None
+    values: dict[str, Captured] = {}
+    inputs: list[Value] = []
+    output: Captured | None = None
     for node in exported.graph.nodes:
         if node.op == "placeholder":
             name = names.get(node.name)
             if name is None:
-                values[node.name] = Value.new("input", input_shape)
+                inputs.append(Value.new("input", input_shape))
+                values[node.name] = inputs[-1]
             elif not name.endswith(_IGNORED):
                 values[node.name] = _parameter(name, state[name], parameters)
-        elif node.op == "call_function" and not _only_counts(node):
+        elif node.op == "call_function" and not _is_without_effect(node):
             values[node.name] = _call(node, values, ops)
+            if _works_in_place(node):  # whoever names the changed tensor from here on means the result
+                values[node.args[0].name] = values[node.name]
         elif node.op == "output":
             result = [argument for argument in node.args[0] if argument.name in values]
             output = values[result[-1].name]
-    inputs = [value for value in values.values() if value.name == "input"]
-    if len(inputs) != 1 or output is None or len(output.shape) != 1:
-        shape = output.shape if output else None
+    if len(inputs) != 1 or not isinstance(output, Value) or len(output.shape) != 1:
+        shape = output.shape if isinstance(output, Value) else None
         raise CompileError(f"the model must map one input to one row of logits, its output has shape {shape}")
     linears = [op for op in ops if op.kind == "linear_forward"]
     features = linears[-1].operand("x") if linears and linears[-1].operand("y") is output else None
@@ -64,12 +70,20 @@ def _parameter(name: str, tensor: torch.Tensor, parameters: list[Parameter]) -> 
     return value
 
 
-def _only_counts(node: Any) -> bool:
-    """num_batches_tracked += 1"""
-    return any(getattr(argument, "name", "").endswith(_IGNORED) for argument in node.args)
+def _is_without_effect(node: Any) -> bool:
+    """num_batches_tracked += 1, and results that nobody uses."""
+    counts = any(getattr(argument, "name", "").endswith(_IGNORED) for argument in node.args)
+    return counts or not (node.users or _works_in_place(node))
 
 
-def _call(node: Any, values: dict[str, Value], ops: list[Op]) -> Value:
+def _works_in_place(node: Any) -> bool:
+    """relu_, add_, ..."""
+    return str(node.target).rpartition(".")[0].endswith("_")
+
+
+def _call(node: Any, values: dict[str, Captured], ops: list[Op]) -> Captured:
+    if node.target is operator.getitem:
+        return _item(node, values)
     target, layer, location = str(node.target), _layer(node), _location(node)
     rule = CAPTURES.get(target)
     if rule is None:
@@ -78,9 +92,28 @@ def _call(node: Any, values: dict[str, Value], ops: list[Op]) -> Value:
         raise CompileError(f"{layer or node.name}{location and f' ({location})'}: {target} is not supported{hint}")
     names = [argument.name for argument in node.target._schema.arguments]
     given = {**dict(zip(names, node.args, strict=False)), **node.kwargs}
-    arguments = {key: values.get(value.name) if hasattr(value, "name") else value for key, value in given.items()}
-    shape = tuple(int(size) for size in node.meta["val"].shape[1:])
-    return rule(Call(target, arguments, shape, layer, location, ops.append))
+    arguments = {key: _argument(value, values) for key, value in given.items()}
+    results = node.meta["val"]
+    shapes = [
+        tuple(int(size) for size in v.shape[1:]) for v in (results if type(results) in (list, tuple) else [results])
+    ]
+    return rule(Call(target, arguments, shapes[0], layer, location, ops.append, tuple(shapes)))
+
+
+def _item(node: Any, values: dict[str, Captured]) -> Value:
+    """One of an operator's results; operators with results that are not computed (indices) return the first alone."""
+    source, index = values[node.args[0].name], node.args[1]
+    if isinstance(source, list):
+        return source[index]
+    if index:
+        raise CompileError(f"{_layer(node)} ({_location(node)}): only the first result of {node.args[0]} is computed")
+    return source
+
+
+def _argument(given: Any, values: dict[str, Captured]) -> Any:
+    if isinstance(given, list | tuple):
+        return [_argument(item, values) for item in given]
+    return values.get(given.name) if hasattr(given, "name") else given
 
 
 def _layer(node: Any) -> str:

@@ -21,13 +21,16 @@ class Mode(StrEnum):
 
 def choose_trained(graph: Graph, mode: Mode) -> None:
     """Marks the parameters of `mode` as trained, and gives every parameter its place: trained ones first."""
-    chosen: set[Value] = {parameter.value for parameter in graph.parameters if parameter.trained}
+    chosen = {parameter.value.storage for parameter in graph.parameters if parameter.trained}
     if mode is Mode.LAST_LAYER:
-        chosen &= set([op for op in graph.ops if op.kind == "linear_forward"][-1].inputs)
+        last = [op for op in graph.ops if op.kind == "linear_forward"]
+        if not last:
+            raise CompileError("mode last-layer needs a model with a linear layer: this one has none")
+        chosen &= {value.storage for value in last[-1].inputs}
     elif mode is Mode.NORM_ONLY:
-        chosen &= {value for op in graph.ops if "_norm_" in op.kind for value in op.inputs}
+        chosen &= {value.storage for op in graph.ops if "_norm_" in op.kind for value in op.inputs}
     for parameter in graph.parameters:
-        parameter.trained = parameter.value in chosen
+        parameter.trained = parameter.value.storage in chosen
     if not any(parameter.trained for parameter in graph.parameters):
         raise CompileError(f"mode {mode!s} leaves nothing to train in this model")
     graph.parameters.sort(key=lambda parameter: not parameter.trained)
@@ -57,9 +60,11 @@ def training(graph: Graph) -> tuple[Program, Value]:
         wanted=_wanted(ops, graph.parameters),
     )
     backward.emit("cross_entropy", logits, loss, backward.new(logits), of=Op("cross_entropy", (), {}, "loss"))
+    backward.settle(ops[-1])
     for op in reversed(ops):
         if any(value in backward.gradients for value in op.outputs) and _reaches_trained(op, backward):
             BACKWARD[op.kind](op, backward)
+            backward.settle(op)
     return Program(ops + backward.ops, ()), loss
 
 
@@ -74,10 +79,10 @@ def update(graph: Graph) -> Program:
 
 def _wanted(ops: list[Op], parameters: list[Parameter]) -> set[Value]:
     """Activations that lie behind a trained parameter: their gradient is needed."""
-    behind = {parameter.value for parameter in parameters if parameter.trained}
+    behind = {parameter.value.storage for parameter in parameters if parameter.trained}
     wanted: set[Value] = set()
     for op in ops:
-        if any(value in behind or value in wanted for value in op.inputs):
+        if any(value.storage in behind or value in wanted for value in op.inputs):
             wanted.update(value for value in op.outputs if value.storage.region is Region.ARENA)
     return wanted
 
@@ -90,10 +95,9 @@ def _copy(graph: Graph, skip_dropout: bool) -> tuple[list[Op], dict[Value, Value
     """The graph's operations on values of their own: each program has its own arena. Parameters and input stay."""
     seen: dict[Value, Value] = {}
     storages: dict[Storage, Storage] = {}
-    kept = {parameter.value for parameter in graph.parameters} | {graph.input}
 
     def own(value: Value) -> Value:
-        if value in kept:
+        if value is graph.input or value.storage.region in (Region.WEIGHTS, Region.CONST):
             return value
         if value not in seen:
             old = value.storage

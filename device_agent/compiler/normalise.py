@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from device_agent.compiler.errors import CompileError
-from device_agent.compiler.ir import PAD, Graph, Op
+from device_agent.compiler.ir import PAD, Graph, Op, Value
 from device_agent.compiler.operators.base import scalars
 
 
@@ -17,18 +16,19 @@ class Norm(StrEnum):
 
 
 def normalise(graph: Graph, norm: Norm) -> Graph:
-    """Raises CompileError for padding that no convolution takes over."""
-    ops = _number_dropouts(_fold_padding(graph.ops))
+    """`graph` itself, changed."""
+    ops = _number_dropouts(_fold_padding(graph.ops, graph.output))
     if norm is Norm.GROUP:
         ops = [_to_group_norm(op) for op in ops]
-    used = {value for op in ops for value in op.inputs}
-    graph.parameters = [parameter for parameter in graph.parameters if parameter.value in used]
+    used = {value.storage for op in ops for value in op.inputs}
+    graph.parameters = [parameter for parameter in graph.parameters if parameter.value.storage in used]
     graph.ops = ops
     return graph
 
 
-def _fold_padding(ops: list[Op]) -> list[Op]:
-    users: dict[object, list[Op]] = {}
+def _fold_padding(ops: list[Op], output: Value) -> list[Op]:
+    """Padding in front of convolutions alone becomes theirs; other padding becomes an operation."""
+    users: dict[Value, list[Op]] = {}
     for op in ops:
         for value in op.inputs:
             users.setdefault(value, []).append(op)
@@ -37,10 +37,13 @@ def _fold_padding(ops: list[Op]) -> list[Op]:
         if op.kind != PAD:
             result.append(op)
             continue
-        source, padded = op.operands
-        for user in users.get(padded, []):
-            if user.kind != "conv2d_forward":
-                raise CompileError(f"{op.layer}: padding before {user.layer} ({user.kind}) is not supported")
+        source, padded = op.operand("x"), op.operand("y")
+        behind = users.get(padded, [])
+        if padded is output or any(user.kind != "conv2d_forward" for user in behind):
+            attributes = {side: op.attributes[side] for side in ("top", "left")}
+            result.append(Op("pad_forward", (source, padded), attributes, op.layer))
+            continue
+        for user in behind:
             user.operands = tuple(source if value is padded else value for value in user.operands)
             for side in ("top", "bottom", "left", "right"):
                 user.attributes[side] += op.attributes[side]

@@ -14,7 +14,7 @@ def with_group_norm(module: nn.Module, groups: int = 1) -> nn.Module:
     """
     module = copy.deepcopy(module)
     for name, child in list(module.named_modules()):
-        if isinstance(child, nn.BatchNorm2d):
+        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
             norm = nn.GroupNorm(groups, child.num_features, eps=child.eps)
             norm.weight, norm.bias = child.weight, child.bias
             parent, _, leaf = name.rpartition(".")

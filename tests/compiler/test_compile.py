@@ -96,9 +96,7 @@ def test_the_last_layer_alone_is_trained_when_asked_for():
     module = build_model("epidenet-short")
     size = SIZES["epidenet-short"]
     windows = random_windows(8, size.channels, size.samples, size.classes)
-    plan = compile_model(
-        module, signal(size.channels, size.samples, size.classes), name="test", mode=Mode.LAST_LAYER
-    )
+    plan = compile_model(module, signal(size.channels, size.samples, size.classes), name="test", mode=Mode.LAST_LAYER)
     assert plan.report["params"] == 16 * 6 + 6
     with Engine(plan.file, plan.weights_file(module)) as engine:
         before = plan.load_values(engine.values())

@@ -19,9 +19,7 @@ def problems(draw, most=12):
     buffers = []
     for key in range(count):
         start = draw(st.integers(0, 10))
-        buffers.append(
-            Buffer(key, f"b{key}", 4 * draw(st.integers(1, 50)), start, start + draw(st.integers(1, 6)))
-        )
+        buffers.append(Buffer(key, f"b{key}", 4 * draw(st.integers(1, 50)), start, start + draw(st.integers(1, 6))))
     return Problem(tuple(buffers))
 
 
@@ -37,8 +35,7 @@ def test_no_two_buffers_that_live_together_overlap(problem):
 @settings(max_examples=60, deadline=None)
 def test_small_problems_are_solved_within_a_quarter_of_the_best_first_fit(problem):
     best = min(
-        _place(Problem(order), lambda b, order=order: (order.index(b),))[1]
-        for order in permutations(problem.buffers)
+        _place(Problem(order), lambda b, order=order: (order.index(b),))[1] for order in permutations(problem.buffers)
     )
     assert solve(problem)[1] <= 1.25 * best
 

@@ -12,6 +12,13 @@ import numpy as np
 from device_agent.engine.engine import load_library
 
 
+def own(name: str):
+    """One of the device's functions of one float."""
+    function = getattr(load_library(), name)
+    function.restype, function.argtypes = ctypes.c_float, [ctypes.c_float]
+    return function
+
+
 def errors(function, exact, points) -> float:
     """Largest error in units of the last place of float32."""
     worst = 0.0
@@ -41,6 +48,21 @@ def test_log_near_one_has_a_small_absolute_error():
     for x in np.linspace(0.999, 1.001, 501):
         x = float(np.float32(x))
         assert abs(load_library().bt_logf(x) - math.log(x)) <= 2e-10
+
+
+def test_exp_minus_one_erf_and_tanh_are_within_their_stated_bounds():
+    near, far = np.linspace(-1e-3, 1e-3, 2000), np.linspace(-6, 6, 20011)
+    assert errors(own("bt_expm1f"), math.expm1, [*near, *np.linspace(-20, 5, 20011)]) <= 3
+    assert errors(own("bt_erff"), math.erf, [*near, *far]) <= 2
+    assert errors(own("bt_tanhf"), math.tanh, [*near, *np.linspace(-12, 12, 20011)]) <= 2
+
+
+def test_own_functions_pass_nan_on_and_end_at_their_limits():
+    for function in map(own, ("bt_expf", "bt_expm1f", "bt_erff", "bt_tanhf")):
+        assert math.isnan(function(math.nan))
+    for function in map(own, ("bt_erff", "bt_tanhf")):
+        assert (function(math.inf), function(-math.inf), function(0.0)) == (1.0, -1.0, 0.0)
+    assert own("bt_expm1f")(-200.0) == -1.0
 
 
 def test_the_cosine_schedule_is_torchs_to_a_millionth():

@@ -56,9 +56,7 @@ def test_all_steps_together_are_the_ones_of_pre_training_and_of_scipy():
 
 def test_without_steps_the_input_is_counts_times_scale():
     windows = random_windows(1, 3, 50, 2)
-    np.testing.assert_array_equal(
-        on_the_device(Preprocessing(), windows, 3), windows.counts[0] * np.float32(SCALE)
-    )
+    np.testing.assert_array_equal(on_the_device(Preprocessing(), windows, 3), windows.counts[0] * np.float32(SCALE))
 
 
 def test_a_matrix_of_the_wrong_shape_is_refused_with_the_shape_that_was_expected():

@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
-from device_agent.compiler.operators import conv2d, dropout, linear, norm, pad, pool, relu, shape
+from device_agent.compiler.operators import (
+    add,
+    clamp,
+    conv2d,
+    dropout,
+    elu,
+    gelu,
+    layer_norm,
+    linear,
+    log,
+    norm,
+    pad,
+    permute,
+    pool,
+    relu,
+    shape,
+    slicing,
+    square,
+)
 from device_agent.compiler.operators.base import Operator
 
 OPERATORS: tuple[Operator, ...] = (
+    add.OPERATOR,
+    clamp.OPERATOR,
     conv2d.OPERATOR,
     dropout.OPERATOR,
+    elu.OPERATOR,
+    gelu.OPERATOR,
+    layer_norm.OPERATOR,
     linear.OPERATOR,
+    log.OPERATOR,
     norm.OPERATOR,
     pad.OPERATOR,
+    permute.OPERATOR,
     pool.OPERATOR,
     relu.OPERATOR,
     shape.OPERATOR,
+    slicing.OPERATOR,
+    square.OPERATOR,
 )
 
 CAPTURES = {target: rule for operator in OPERATORS for target, rule in operator.captures.items()}

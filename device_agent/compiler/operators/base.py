@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from device_agent.compiler.errors import CompileError
-from device_agent.compiler.ir import Number, Op, Value
+from device_agent.compiler.ir import RESHAPE, Number, Op, Value
 from schemas.plan import Region
 
 
@@ -23,6 +23,8 @@ class Call:
     layer: str
     location: str
     emit: Callable[[Op], None]
+    shapes: tuple[tuple[int, ...], ...] = ()
+    """Of all results, where there are several."""
 
     def result(self) -> Value:
         return Value.new(self.layer or self.target, self.shape)
@@ -30,6 +32,19 @@ class Call:
     def refuse(self, why: str) -> CompileError:
         where = f" ({self.location})" if self.location else ""
         return CompileError(f"{self.layer or self.target}{where}: {why}")
+
+    def run(self, kind: str, *operands: Value | None, **attributes: Number) -> None:
+        """Append an operation."""
+        self.emit(Op(kind, operands, attributes, self.layer))
+
+    def view(self, x: Value, shape: tuple[int, ...]) -> Value:
+        """The same values in another shape; no operation where the shape is the same."""
+        if x.shape == shape:
+            return x
+        y = x.reshaped(self.layer or self.target, shape)
+        if x.storage.region is Region.ARENA:  # parameters are seen in another shape without an operation
+            self.run(RESHAPE, x, y)
+        return y
 
 
 @dataclass(slots=True)
@@ -42,6 +57,7 @@ class Backward:
     """Accumulators of the parameters that are trained."""
     wanted: set[Value] = field(default_factory=set)
     """Activations whose gradient somebody needs."""
+    _given: list[tuple[Value, Value]] = field(default_factory=list)
 
     def emit(self, kind: str, *operands: Value | None, of: Op, attributes: dict[str, Number] | None = None) -> None:
         """Append an operation of the backward pass of `of`."""
@@ -51,21 +67,40 @@ class Backward:
         return self.gradients[value]
 
     def new(self, value: Value) -> Value:
-        """A gradient to be written for `value`. Raises CompileError when it has one already."""
-        if value in self.gradients:
-            raise CompileError(f"{value.name} is used twice: branches that meet again are not supported yet")
-        self.gradients[value] = Value.new(f"d_{value.name}", value.shape)
-        return self.gradients[value]
+        """A gradient to be written for `value` by the next operation; `settle` adds it to what is there already."""
+        fresh = Value.new(f"d_{value.name}", value.shape)
+        self.give(value, fresh)
+        return fresh
+
+    def give(self, value: Value, gradient: Value) -> None:
+        """A gradient of `value` that is there once the rule has ended; it may share its memory with another one."""
+        self._given.append((value, gradient))
+
+    def settle(self, of: Op) -> None:
+        """Behind each rule: the gradients of a value that is used more than once add up, in the order of the rules."""
+        for value, fresh in self._given:
+            earlier = self.gradients.get(value)
+            self.gradients[value] = fresh
+            if earlier is not None:
+                self.gradients[value] = Value.new(f"d_{value.name}", value.shape)
+                self.emit("add", earlier, fresh, self.gradients[value], of=of)
+        self._given.clear()
 
     def accumulator(self, parameter: Value | None) -> Value | None:
-        return None if parameter is None else self.parameter_gradients.get(parameter)
+        """Seen in the shape of `parameter`, which may be a view of what the module holds."""
+        if parameter is None:
+            return None
+        for value, gradient in self.parameter_gradients.items():
+            if value.storage is parameter.storage:
+                return gradient if value is parameter else gradient.reshaped(gradient.name, parameter.shape)
+        return None
 
     def accumulator_or_scratch(self, parameter: Value) -> Value:
         """Where a rule must write a parameter's gradient even if nobody trains it."""
         return self.accumulator(parameter) or Value.new(f"unused_d_{parameter.name}", parameter.shape)
 
 
-Capture = Callable[[Call], Value]
+Capture = Callable[[Call], Value | list[Value]]
 Rule = Callable[[Op, Backward], None]
 
 
@@ -89,3 +124,8 @@ def pair(value: int | list[int] | tuple[int, ...]) -> tuple[int, int]:
         return value, value
     first, second = (value[0], value[-1])
     return first, second
+
+
+def as_map(call: Call, x: Value) -> Value:
+    """[C, T] seen as the map [C, 1, T] that kernels work on; [C, H, W] as it is."""
+    return call.view(x, (x.shape[0], 1, x.shape[1])) if len(x.shape) == 2 else x

@@ -1,4 +1,4 @@
-"""Fully connected layer."""
+"""Fully connected layer over the last dimension."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from device_agent.compiler.operators.base import Backward, Call, Operator
 
 def _capture(call: Call) -> Value:
     x, weight, bias = call.arguments["input"], call.arguments["weight"], call.arguments.get("bias")
-    if len(x.shape) != 1:
-        raise call.refuse(f"a linear layer over {len(x.shape)} dimensions is not supported: flatten its input first")
     y = call.result()
     call.emit(Op("linear_forward", (x, weight, bias, y), {}, call.layer))
     return y
@@ -28,7 +26,8 @@ def _backward(op: Op, b: Backward) -> None:
 
 def _count(op: Op) -> int:
     weight = op.operand("dweight" if op.kind == "linear_weight_gradient" else "weight")
-    return math.prod(weight.shape)
+    output = op.operand("y" if op.kind == "linear_forward" else "dy")
+    return math.prod(output.shape) * weight.shape[1]
 
 
 OPERATOR = Operator(

@@ -1,4 +1,5 @@
-/* exp, log and cosine in float32 from fmaf alone, so that every port computes the same bits. */
+/* exp, log, erf, tanh and cosine in float32 from fmaf alone, so that every port computes the same bits.
+ * docs/arithmetic.md states how far each may be off; NaN gives NaN. */
 #include "arithmetic.h"
 
 #include <string.h>
@@ -20,6 +21,7 @@ static uint32_t to_bits(float value) {
 float bt_expf(float x) {
     if (x < -87.0f) return 0.0f;
     if (x > 88.0f) x = 88.0f;
+    if (isnan(x)) return x;
     const float scaled = x * 1.44269504f;
     const int32_t n = (int32_t)(scaled + (scaled < 0.0f ? -0.5f : 0.5f));
     float r = fmaf((float)-n, 0.693145751953125f, x); /* ln 2, high bits: the product is exact */
@@ -69,4 +71,66 @@ float bt_cospif(float x) {
     p = fmaf(p, q, -1.0f / 6.0f);
     const float sine = fmaf(y * q, p, y);
     return fmaf(-2.0f * sine, sine, 1.0f);
+}
+
+/* Near 0 its Taylor polynomial of degree 8; elsewhere exp loses at most two bits to the subtraction. */
+float bt_expm1f(float x) {
+    if (!(x > -0.4f && x < 0.4f)) return bt_expf(x) - 1.0f;
+    float p = 1.0f / 40320.0f;
+    p = fmaf(p, x, 1.0f / 5040.0f);
+    p = fmaf(p, x, 1.0f / 720.0f);
+    p = fmaf(p, x, 1.0f / 120.0f);
+    p = fmaf(p, x, 1.0f / 24.0f);
+    p = fmaf(p, x, 1.0f / 6.0f);
+    p = fmaf(p, x, 0.5f);
+    return fmaf(x * x, p, x);
+}
+
+/* Up to 0.6: x + x^3 P(x^2), P fitted at Chebyshev nodes; beyond: 1 - 2 / (exp(2x) + 1). */
+float bt_tanhf(float x) {
+    if (isnan(x)) return x;
+    const float size = fabsf(x);
+    if (size < 0.6f) {
+        const float q = x * x;
+        float p = 0.00237352354f;
+        p = fmaf(p, q, -0.00841256231f);
+        p = fmaf(p, q, 0.0217891112f);
+        p = fmaf(p, q, -0.0539616533f);
+        p = fmaf(p, q, 0.133333132f);
+        p = fmaf(p, q, -0.333333343f);
+        return fmaf(x * q, p, x);
+    }
+    const float value = size > 10.0f ? 1.0f : 1.0f - 2.0f / (bt_expf(2.0f * size) + 1.0f);
+    return x < 0.0f ? -value : value;
+}
+
+/* Up to 1: x + x P(x^2); beyond: 1 - exp(-Q(x)), Q fitted to -log(1 - erf) on [1, 4]; 1 above 4. */
+float bt_erff(float x) {
+    if (isnan(x)) return x;
+    const float size = fabsf(x);
+    if (size <= 1.0f) {
+        const float q = x * x;
+        float p = 7.88249745e-05f;
+        p = fmaf(p, q, -0.000801885501f);
+        p = fmaf(p, q, 0.00518931216f);
+        p = fmaf(p, q, -0.0268543288f);
+        p = fmaf(p, q, 0.112835974f);
+        p = fmaf(p, q, -0.37612626f);
+        p = fmaf(p, q, 0.128379166f);
+        return fmaf(x, p, x);
+    }
+    float value = 1.0f;
+    if (size < 4.0f) {
+        float p = -1.6140616e-06f;
+        p = fmaf(p, size, 4.55906229e-05f);
+        p = fmaf(p, size, -0.000592769531f);
+        p = fmaf(p, size, 0.00474022236f);
+        p = fmaf(p, size, -0.0263647176f);
+        p = fmaf(p, size, 0.109978244f);
+        p = fmaf(p, size, 0.631937087f);
+        p = fmaf(p, size, 1.13016665f);
+        p = fmaf(p, size, -0.000303212961f);
+        value = 1.0f - bt_expf(-p);
+    }
+    return x < 0.0f ? -value : value;
 }

@@ -8,6 +8,10 @@
 
 float bt_expf(float x);
 float bt_logf(float x);
+/* exp(x) - 1 without cancelling near 0. */
+float bt_expm1f(float x);
+float bt_tanhf(float x);
+float bt_erff(float x);
 /* cos(pi * x) for 0 <= x <= 1. */
 float bt_cospif(float x);
 

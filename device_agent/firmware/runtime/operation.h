@@ -46,7 +46,7 @@ typedef struct bt_operation {
 } bt_operation;
 
 /* One table per set of kernels; entries that are no operation are zero. */
-enum { BT_TABLE_SIZE = 64 };
+enum { BT_TABLE_SIZE = 128 };
 typedef const bt_operation bt_operation_table[BT_TABLE_SIZE];
 extern bt_operation_table bt_operations_base;
 extern bt_operation_table bt_operations_v3;

@@ -33,6 +33,28 @@ enum { BT_OP_END = 0, BT_OP_LOOP = 1, BT_OP_END_LOOP = 2, BT_OP_FIRST_KERNEL = 8
     X(dropout_forward, 32, 2, 2, 0x02)                     \
     X(dropout_backward, 33, 2, 2, 0x02)                    \
     X(cross_entropy, 34, 3, 0, 0x06)                       \
-    X(sgd, 35, 3, 0, 0x05)
+    X(sgd, 35, 3, 0, 0x05)                                 \
+    X(add, 36, 3, 0, 0x04)                                 \
+    X(insert_slice, 37, 2, 2, 0x02)                        \
+    X(extract_slice, 38, 2, 2, 0x02)                       \
+    X(pad_forward, 39, 2, 2, 0x02)                         \
+    X(pad_backward, 40, 2, 2, 0x02)                        \
+    X(permute, 41, 2, 4, 0x02)                             \
+    X(elu_forward, 42, 2, 1, 0x02)                         \
+    X(elu_backward, 43, 3, 1, 0x04)                        \
+    X(gelu_forward, 44, 2, 1, 0x02)                        \
+    X(gelu_backward, 45, 3, 1, 0x04)                       \
+    X(square_forward, 46, 2, 0, 0x02)                      \
+    X(square_backward, 47, 3, 0, 0x04)                     \
+    X(log_forward, 48, 2, 0, 0x02)                         \
+    X(log_backward, 49, 3, 0, 0x04)                        \
+    X(clamp_forward, 50, 2, 2, 0x02)                       \
+    X(clamp_backward, 51, 3, 2, 0x04)                      \
+    X(layer_norm_forward, 52, 5, 1, 0x18)                  \
+    X(layer_norm_backward, 53, 7, 0, 0x70)                 \
+    X(clipped_average_pool_forward, 54, 2, 7, 0x02)        \
+    X(clipped_average_pool_backward, 55, 2, 7, 0x02)       \
+    X(clipped_max_pool_forward, 56, 2, 7, 0x02)            \
+    X(clipped_max_pool_backward, 57, 3, 7, 0x04)
 
 #endif
