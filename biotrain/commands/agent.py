@@ -47,7 +47,7 @@ def main(
         "page-hinkley"
     ),
     risk: Annotated[float, typer.Option(help="Commit only if the test on held-out windows has p at most this.")] = 0.05,
-    epochs: Annotated[int, typer.Option(help="Of one fine-tuning run.")] = 30,
+    epochs: Annotated[int, typer.Option(help="Of one adaptation to drift.")] = 10,
     telemetry_period: Annotated[float, typer.Option(help="Seconds between telemetry messages.")] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line when ready, one with the totals.")] = False,
 ) -> None:

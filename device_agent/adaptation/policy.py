@@ -14,16 +14,23 @@ class PolicySettings:
     """The numbers were chosen on five people's EMG, eight days each, streamed in recorded order."""
 
     min_new: int = 24
-    min_held_out: int = 12
+    """Since the change: two grips and the rests between, enough to see that a fit helps."""
+    min_held_out: int = 8
+    """The exact test needs five windows gained and none lost; those that arrive during the fit are added."""
     max_held_out: int = 60
     look_back: int = 120
+    """A change is noticed late, and its beginning is a guess: windows this far before it still judge."""
     min_per_class: int = 3
     min_class_share: float = 0.8
+    """With what is replayed: a fit that has seen one or two classes forgets the others."""
     cool_down: int = 8
     patience: float = 1.2
-    max_recent: int = 400
-    max_replay: int = 240
-    hold_out: HoldOut = field(default_factory=HoldOut)
+    """Each attempt in a row without a commit lengthens the cool-down by this factor, six times at most."""
+    max_recent: int = 100
+    """Newest windows to train on: about two thirds of the time that a posture is held."""
+    max_replay: int = 300
+    """Older ones, of all classes and as many days as the ring holds."""
+    hold_out: HoldOut = field(default_factory=lambda: HoldOut(block=4, every=5, gap=1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,8 @@ class AdaptationRun:
         return self._context.state.in_flight is not flight
 
     async def _fit_and_judge(self, wearable: Wearable, flight: InFlight) -> None:
-        fit = self._context.settings.fit
+        settings = self._context.settings
+        fit = settings.calibration if flight.trigger is Trigger.CALIBRATION else settings.fit
         await wearable.start_fit(
             FitRequest(
                 fit_id=flight.fit_id,

@@ -26,7 +26,8 @@ def test_thousands_of_windows_are_no_harder() -> None:
 def test_five_windows_gained_and_none_lost_is_enough_and_four_is_not() -> None:
     five = judge([1] * 20, [0] * 5 + [1] * 15, [1] * 20, 0.05)
     four = judge([1] * 20, [0] * 4 + [1] * 16, [1] * 20, 0.05)
-    assert worth_committing(five) and not worth_committing(four)
+    assert worth_committing(five)
+    assert not worth_committing(four)
     assert (five.before_correct, five.after_correct, five.held_out) == (15, 20, 20)
 
 

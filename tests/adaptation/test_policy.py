@@ -49,7 +49,8 @@ def test_enough_new_windows_of_all_classes_are_adapted_to() -> None:
 
 def test_too_few_windows_since_the_change_wait() -> None:
     answer = ask(memory(200), since_window=195)
-    assert isinstance(answer, Wait) and "5 new labelled windows" in answer.reason
+    assert isinstance(answer, Wait)
+    assert "5 new labelled windows" in answer.reason
 
 
 def test_windows_without_label_or_with_a_fault_are_not_trained_on() -> None:
@@ -66,7 +67,8 @@ def test_one_or_two_classes_are_not_enough() -> None:
     for w in range(200):
         ring.add(w, w % 2, usable=True)
     answer = ask(ring)
-    assert isinstance(answer, Wait) and "2 of 4 classes" in answer.reason
+    assert isinstance(answer, Wait)
+    assert "2 of 4 classes" in answer.reason
 
 
 def test_classes_that_the_change_has_not_shown_yet_are_filled_up_from_older_windows() -> None:
@@ -95,7 +97,8 @@ def test_what_the_serving_weights_have_learned_from_judges_nothing() -> None:
     ring = memory(300)
     ring.mark_trained(range(250))
     chosen = ask(ring)
-    assert isinstance(chosen, Selection) and min(chosen.held_out) >= 250
+    assert isinstance(chosen, Selection)
+    assert min(chosen.held_out) >= 250
 
 
 def test_the_ring_forgets_its_oldest_windows() -> None:

@@ -190,7 +190,9 @@ class FakeWearable:
             for _ in range(10):
                 weights -= 0.5 * x.T @ (probabilities(weights, x) - target) / len(y)
             loss = float(-np.log((probabilities(weights, x) * target).sum(axis=1) + 1e-12).mean())
-            d.tell(DeviceEventKind.FIT_PROGRESS, fit_id=d.fit_id, epoch=epoch, step=epoch, steps=request.epochs, loss=loss)
+            d.tell(
+                DeviceEventKind.FIT_PROGRESS, fit_id=d.fit_id, epoch=epoch, step=epoch, steps=request.epochs, loss=loss
+            )
         d.fit, d.candidate = None, weights
         d.tell(DeviceEventKind.FIT_DONE, fit_id=d.fit_id, epoch=request.epochs, loss=loss)
 

@@ -29,5 +29,6 @@ async def test_drift_is_noticed_the_model_adapted_and_everything_stored(
     assert [a.phase for a in adaptations if a.phase is Phase.COMMITTED]
     assert sum(t.windows for t in keeper.of(Telemetry)) == totals["windows"]
     states = [s.state for s in keeper.of(State)]
-    assert states[0] is DeviceState.STARTING and states[-1] is DeviceState.FINISHED
+    assert states[0] is DeviceState.STARTING
+    assert states[-1] is DeviceState.FINISHED
     assert device.log == []

@@ -37,7 +37,8 @@ def test_messages_are_numbered_from_one_without_gaps(outbox: Outbox) -> None:
     outbox.put([STATE, HEALTH])
     outbox.put([STATE])
     assert [message.seq for message in outbox.pending()] == [1, 2, 3]
-    assert outbox.last_seq == 3 and outbox.newest_state == (outbox.boot, 3)
+    assert outbox.last_seq == 3
+    assert outbox.newest_state == (outbox.boot, 3)
 
 
 def test_a_message_that_breaks_its_schema_leaves_no_trace(outbox: Outbox) -> None:
@@ -45,25 +46,30 @@ def test_a_message_that_breaks_its_schema_leaves_no_trace(outbox: Outbox) -> Non
         outbox.put([STATE, Draft(Kind.HEALTH, {"last_seq": 0})], state="{}")
     outbox.put([STATE])
     assert [message.seq for message in outbox.pending()] == [1]
-    assert outbox.pending_count == 1 and outbox.state() is None
+    assert outbox.pending_count == 1
+    assert outbox.state() is None
 
 
 def test_an_entry_of_the_wearables_log_is_relayed_once_also_after_a_restart(tmp_path: Path) -> None:
     entry = DeviceEntry("w1", 3, 7, "FIT_DONE 12")
     first = Outbox.open(tmp_path, WHO)
-    assert first.put([STATE], entry=entry) and first.put([STATE], entry=entry) is None
+    assert first.put([STATE], entry=entry)
+    assert first.put([STATE], entry=entry) is None
     first.acknowledge([SeqRange(boot=first.boot, first=1, last=1)])
     first.close()
     second = Outbox.open(tmp_path, WHO)
-    assert second.was_relayed(entry) and second.put([STATE], entry=entry) is None
+    assert second.was_relayed(entry)
+    assert second.put([STATE], entry=entry) is None
     assert second.put([STATE], entry=DeviceEntry("w1", 3, 7, "BOOTED 1")), "a wiped log's entries are new ones"
     second.close()
 
 
 def test_a_command_is_taken_up_once(outbox: Outbox) -> None:
     reply = Draft(Kind.REPLY, {"command_id": "c1", "status": "accepted"})
-    assert outbox.put([reply], command="c1") and outbox.put([reply], command="c1") is None
-    assert outbox.was_taken_up("c1") and not outbox.was_taken_up("c2")
+    assert outbox.put([reply], command="c1")
+    assert outbox.put([reply], command="c1") is None
+    assert outbox.was_taken_up("c1")
+    assert not outbox.was_taken_up("c2")
 
 
 def test_only_what_is_stored_is_forgotten(outbox: Outbox) -> None:
@@ -103,9 +109,11 @@ def test_above_the_quota_telemetry_is_thinned_and_events_are_not(outbox: Outbox,
     health = [m.seq for m in pending if m.kind is Kind.HEALTH]
     assert sum(m.kind is Kind.STATE for m in pending) == 30
     newest = {m.seq for m in pending if m.seq > outbox.last_seq - 20}
-    assert len(health) <= 101 and newest == set(range(outbox.last_seq - 19, outbox.last_seq + 1))
+    assert len(health) <= 101
+    assert newest == set(range(outbox.last_seq - 19, outbox.last_seq + 1))
     faults = [Fault.model_validate_json(m.payload) for m in pending if m.kind is Kind.FAULT]
-    assert faults and "telemetry and health messages" in faults[0].detail
+    assert faults
+    assert "telemetry and health messages" in faults[0].detail
     assert outbox.pending_count == len(pending) == outbox.counts.given - outbox.counts.thinned
 
 
@@ -164,7 +172,8 @@ def test_killed_in_the_middle_it_keeps_whole_transactions(tmp_path: Path) -> Non
     outbox = Outbox.open(tmp_path, WHO)
     kept = outbox.pending(limit=100_000)
     count = int(outbox.state() or 0)
-    assert count >= told and [m.seq for m in kept] == list(range(1, 3 * count + 1))
+    assert count >= told
+    assert [m.seq for m in kept] == list(range(1, 3 * count + 1))
     assert outbox.was_relayed(DeviceEntry("w", 1, count, "x"))
     assert not outbox.was_relayed(DeviceEntry("w", 1, count + 1, "x"))
     assert {(boot, line["seq"]) for line in lines(tmp_path)} <= {(m.boot, m.seq) for m in kept}

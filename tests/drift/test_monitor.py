@@ -25,8 +25,11 @@ def test_a_fall_of_accuracy_is_claimed_once_with_its_beginning() -> None:
     m = monitor()
     assert feed(m, 0, 200, 0.08, 1) == []
     alerts = feed(m, 200, 100, 0.5, 2)
-    assert len(alerts) == 1 and 205 <= alerts[0] <= 240
-    assert m.active and m.since_window is not None and 190 <= m.since_window <= alerts[0]
+    assert len(alerts) == 1
+    assert 205 <= alerts[0] <= 240
+    assert m.active
+    assert m.since_window is not None
+    assert 190 <= m.since_window <= alerts[0]
 
 
 def test_after_a_reset_a_new_fall_is_claimed_again() -> None:
@@ -53,7 +56,8 @@ def test_without_labels_entropy_raises_the_alert() -> None:
     claims = [claim for claim in loud if claim]
     assert len(claims) == 1
     fired = [evidence.watches for evidence in claims[0].evidence if evidence.fired]
-    assert fired == ["entropy"] and claims[0].since_window >= 290
+    assert fired == ["entropy"]
+    assert claims[0].since_window >= 290
 
 
 def test_with_labels_entropy_alone_raises_nothing() -> None:

@@ -21,7 +21,8 @@ def test_it_notices_a_change_and_holds_its_claim(name: str) -> None:
     for rate, count in ((0.05, 400), (0.9, 400)):
         for _ in range(count):
             detector.update(float(rng.random() < rate))
-    assert detector.drift_detected and detector.name == name
+    assert detector.drift_detected
+    assert detector.name == name
     assert 0 <= detector.change_point < 800
     detector.reset()
     assert not detector.drift_detected

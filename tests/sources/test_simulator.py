@@ -9,7 +9,8 @@ from device_agent.sources.simulator import CLASSES, SAMPLES, SimulatedPerson
 
 def test_the_same_seed_gives_the_same_counts() -> None:
     once, again = SimulatedPerson(5).session(2, 33), SimulatedPerson(5).session(2, 33)
-    assert np.array_equal(once.counts, again.counts) and np.array_equal(once.labels, again.labels)
+    assert np.array_equal(once.counts, again.counts)
+    assert np.array_equal(once.labels, again.labels)
 
 
 def test_people_and_days_differ() -> None:
@@ -20,7 +21,8 @@ def test_people_and_days_differ() -> None:
 
 def test_it_has_the_shape_of_the_papers_eog() -> None:
     session = SimulatedPerson(1).session(1, 44)
-    assert session.counts.shape == (44, 2, SAMPLES) and session.counts.dtype == np.int16
+    assert session.counts.shape == (44, 2, SAMPLES)
+    assert session.counts.dtype == np.int16
     assert (session.sampling_rate_hz, len(session.classes)) == (500.0, 11)
     assert list(np.bincount(session.labels)) == [4] * len(CLASSES)
     assert abs(session.counts).max() < 32767, "the converter is not driven to its ends"
