@@ -7,6 +7,9 @@ import { linear, path, thin, ticks } from "./scale.js";
 
 const LEFT = 46, RIGHT = 14, FLAGS = 48, ACCURACY = 230, BETWEEN = 34, STATISTIC = 110, AXIS = 40;
 const TOP_STATISTIC = FLAGS + ACCURACY + BETWEEN;
+// With more flags than this, signs stand for words; they are those of the list below the chart.
+const CROWDED = 7;
+const SIGNS = { "signal changed": "!", "fine-tuning": "▸", committed: "✓", "rolled back": "↩", failed: "×" };
 const BOTTOM = TOP_STATISTIC + STATISTIC;
 const HEIGHT = BOTTOM + AXIS;
 
@@ -128,7 +131,8 @@ export class Chart {
     const order = { drift: 0, good: 1, bad: 1, busy: 2 };
     const rows = [[], []];
     const flags = [...visible].sort((a, b) => order[a[1]] - order[b[1]]).map(([window, tone, text]) => {
-      const width = text.length * 6.6 + 16;
+      const words = visible.length > CROWDED ? SIGNS[text] : text;
+      const width = words.length * 6.6 + (words.length > 1 ? 16 : 12);
       const middle = Math.min(Math.max(this.x(window), LEFT + width / 2), this.right - width / 2);
       const isFree = (row) => row.every(([left, right]) => middle - width / 2 > right + 3 || middle + width / 2 < left - 3);
       const row = rows.findIndex(isFree);
@@ -136,7 +140,7 @@ export class Chart {
       rows[row].push([middle - width / 2, middle + width / 2]);
       const top = 1 + 22 * row;
       return s("g", { class: `flag ${tone}` },
-        s("rect", { x: middle - width / 2, y: top, width, height: 19 }), s("text", { x: middle, y: top + 13.5 }, text));
+        s("rect", { x: middle - width / 2, y: top, width, height: 19 }), s("text", { x: middle, y: top + 13.5 }, words), s("title", {}, `${text}, window ${count(window)}`));
     });
     const lines = visible.map(([window, tone]) =>
       s("line", { class: `at ${tone}`, x1: this.x(window), x2: this.x(window), y1: FLAGS - 4, y2: BOTTOM }));

@@ -22,7 +22,7 @@ export function summary(run) {
   return {
     drift, committed, first, running: all.find((one) => one.started && !one.ended) ?? null,
     rolledBack: all.filter((one) => one.ended && one.ended.phase !== "committed").length,
-    before: tally(calm, (row) => row.correct),
+    before: tally(calm, (row) => row.correct) ?? drift?.accuracy_reference ?? null,
     after: tally(after, (row) => row.correct),
     frozenAfter: tally(after, (row) => row.frozen_correct),
   };
@@ -54,7 +54,7 @@ export function figures(run, shown, found) {
   return h("dl", { class: "figures" },
     box("adapted", "Accuracy now", percent(last?.accuracy), `last ${MEAN_OF} labelled windows`),
     last?.frozen != null ? box("frozen", "Never adapted", percent(last.frozen), "a frozen copy, same windows") : null,
-    gain === null ? null : box(gain > 0 ? "good" : "", "Gain", `${gain > 0 ? "+" : ""}${gain}`, "percentage points"),
+    gain === null ? null : box(gain > 0 ? "good" : "", "Gain", `${gain > 0 ? "+" : gain < 0 ? "−" : ""}${Math.abs(gain)}`, "percentage points"),
     box("", "Adaptations", `${found.committed.length}`, found.rolledBack ? `committed; ${found.rolledBack} not` : "committed"),
     box("", "Windows", count(total((row) => row.windows)), dropped ? `${count(dropped)} dropped` : "none dropped"));
 }
