@@ -79,6 +79,8 @@ bt_status bt_event_log_open(bt_event_log *log, bt_port *port) {
     for (uint32_t slot = 0; slot < BT_EVENT_SLOTS; slot++)
         if (read_slot(port, slot, &event) && event.index >= log->next) log->next = event.index + 1;
     if (log->acknowledged >= log->next) log->next = log->acknowledged + 1;
+    /* the power may have gone between storage and the port's own log: a port passes over what it has logged */
+    if (bt_event_log_read(log, log->next - 1, &event) == BT_OK) bt_port_event(port, &event);
     return BT_OK;
 }
 

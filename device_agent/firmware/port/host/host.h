@@ -47,6 +47,7 @@ struct bt_port {
     uint8_t *storage_bytes;
     int64_t writes_left; /* tests cut the power after so many writes; negative: never */
     int event_log;
+    uint32_t logged; /* at start: index of the newest event in it */
     bt_source source;
 };
 
