@@ -31,8 +31,8 @@ def file_digest(path: Path) -> str:
 
 #: What shapes the trained values.
 TRAINING_CODE = (
+    "biotrain/pretrain/blank.py",
     "biotrain/pretrain/people.py",
-    "biotrain/pretrain/run.py",
     "biotrain/pretrain/training.py",
     "device_agent/compiler/preprocessing.py",
     "device_agent/models/*.py",

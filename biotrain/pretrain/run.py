@@ -9,13 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from biotrain.files import write_whole
 from biotrain.pretrain.cache import COMPILING_CODE, TRAINING_CODE, cache_key, file_digest
 from biotrain.pretrain.people import TrainingSet, files_of_others, load_others, simulate_people
 from biotrain.pretrain.settings import TrainingSettings
-from device_agent.models import ModelSize, build_model
 from schemas.errors import UserError
 
 if TYPE_CHECKING:
@@ -69,11 +66,6 @@ class Pretrained:
     cached: bool
 
 
-def model_for(samples: int) -> str:
-    """The EpiDeNet whose pools suit windows of this length."""
-    return "epidenet" if samples >= 500 else "epidenet-short"
-
-
 def pretrain(
     people: People,
     settings: TrainingSettings,
@@ -95,33 +87,21 @@ def _make(
     training_set: TrainingSet, settings: TrainingSettings, stem: Path, checkpoint: Path, on_epoch: OnEpoch
 ) -> Pretrained:
     try:
-        import torch
-    except ImportError:
+        from biotrain.pretrain.blank import blank_model
+        from biotrain.pretrain.training import train
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
         raise UserError(
             "pre-training needs torch, which is not installed: pip install 'biotrain[torch]' (README: the CPU build)"
         ) from None
-    from biotrain.pretrain.training import train
-    from device_agent.compiler.compile import Signal, compile_model
-    from device_agent.compiler.normalise import Norm
-    from device_agent.compiler.preprocessing import Preprocessing
-    from device_agent.models.norms import with_group_norm
 
-    mean, deviation = training_set.scaling()
-    preprocessing = Preprocessing(offset=mean, gain=np.reciprocal(deviation))
-    name = settings.model or model_for(training_set.samples)
-    size = ModelSize(
-        len(training_set.channels), training_set.samples, len(training_set.classes), training_set.sampling_rate_hz
-    )
-    torch.manual_seed(settings.seed)
-    module = build_model(name, size)
-    if settings.norm == "group":
-        module = with_group_norm(module)
-    inputs = preprocessing.apply(training_set.windows)
-    epochs = train(module, inputs, training_set.labels, settings, checkpoint, on_epoch)
-    signal = Signal(training_set.channels, training_set.samples, training_set.sampling_rate_hz, training_set.classes)
-    compiled = compile_model(module, signal, name=name, norm=Norm(settings.norm), preprocessing=preprocessing)
+    blank = blank_model(training_set, settings)
+    inputs = blank.preprocessing.apply(training_set.windows)
+    epochs = train(blank.module, inputs, training_set.labels, settings, checkpoint, on_epoch)
+    compiled = blank.compile()
     report = {
-        "model": name,
+        "model": blank.name,
         "norm": settings.norm,
         "people": list(training_set.people),
         "windows": len(training_set.labels),
@@ -130,7 +110,7 @@ def _make(
         "accuracy": epochs[-1].accuracy,
         "plan_hash": compiled.hash,
     }
-    made = Pretrained(compiled.file, compiled.weights_file(module), report, cached=False)
+    made = Pretrained(compiled.file, compiled.weights_file(blank.module), report, cached=False)
     write_whole(stem.with_suffix(".plan"), made.plan)
     write_whole(stem.with_suffix(".weights"), made.weights)
     # The report comes last: where it stands, the other two are whole.

@@ -1,14 +1,16 @@
 import json
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from biotrain.pretrain.blank import blank_model, model_for
 from biotrain.pretrain.cache import COMPILING_CODE, TRAINING_CODE, cache_key, code_digest, default_cache
 from biotrain.pretrain.people import join, load_others, simulate_people
-from biotrain.pretrain.run import OtherPeople, SimulatedPeople, model_for, pretrain
+from biotrain.pretrain.run import OtherPeople, SimulatedPeople, pretrain
 from biotrain.pretrain.settings import TrainingSettings
 from device_agent.sources.recording import Recording
 from device_agent.sources.simulator import SimulatedPerson
@@ -190,6 +192,17 @@ def test_a_wrong_request_is_answered_with_what_to_do(words: list[str], expected:
     assert done.returncode == 2
     assert expected in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_the_demos_plan_is_what_the_compiler_gives_today_and_its_weights_belong_to_it() -> None:
+    assets = files("biotrain.demo") / "assets"
+    shipped, weights = ((assets / name).read_bytes() for name in ("eog.plan", "eog.weights"))
+    # The people of `biotrain pretrain --simulator`.
+    training_set = SimulatedPeople(range(101, 113), (1, 2), 220).load()
+    today = blank_model(training_set, TrainingSettings()).compile().file
+    assert shipped == today, "run `biotrain pretrain --simulator --name eog --out biotrain/demo/assets`"
+    read_weights(weights, read_plan(shipped).hash)
 
 
 @pytest.mark.slow

@@ -1,0 +1,50 @@
+"""A model before it has seen anybody: module, preprocessing and signal that suit a training set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from biotrain.pretrain.people import TrainingSet
+from biotrain.pretrain.settings import TrainingSettings
+from device_agent.compiler.compile import CompiledPlan, Signal, compile_model
+from device_agent.compiler.normalise import Norm
+from device_agent.compiler.preprocessing import Preprocessing
+from device_agent.models import ModelSize, build_model
+from device_agent.models.norms import with_group_norm
+
+
+@dataclass(frozen=True, slots=True)
+class Blank:
+    """`module` is trained in place; the plan does not depend on its values."""
+
+    name: str
+    module: nn.Module
+    preprocessing: Preprocessing
+    signal: Signal
+    norm: Norm
+
+    def compile(self) -> CompiledPlan:
+        return compile_model(self.module, self.signal, name=self.name, norm=self.norm, preprocessing=self.preprocessing)
+
+
+def model_for(samples: int) -> str:
+    """The EpiDeNet whose pools suit windows of this length."""
+    return "epidenet" if samples >= 500 else "epidenet-short"
+
+
+def blank_model(training_set: TrainingSet, settings: TrainingSettings) -> Blank:
+    """Initialised from the settings' seed; scaled by the training people's windows."""
+    mean, deviation = training_set.scaling()
+    signal = Signal(training_set.channels, training_set.samples, training_set.sampling_rate_hz, training_set.classes)
+    name = settings.model or model_for(signal.samples)
+    torch.manual_seed(settings.seed)
+    size = ModelSize(len(signal.channels), signal.samples, len(signal.classes), signal.sampling_rate_hz)
+    module = build_model(name, size)
+    if settings.norm == "group":
+        module = with_group_norm(module)
+    preprocessing = Preprocessing(offset=mean, gain=np.reciprocal(deviation))
+    return Blank(name, module, preprocessing, signal, Norm(settings.norm))
