@@ -13,15 +13,15 @@ from schemas.base import Name
 class FitSettings(BaseModel):
     """One fine-tuning run: to drift, or asked for by an operator.
 
-    Short and often: on five people's EMG, ten epochs at twice the paper's rate, from weights that are already the
-    wearer's, did better than thirty at the paper's, and are over before the signal has moved on.
+    Short and often: it starts from weights that are already the wearer's, and a long fit is over only when the
+    signal has moved on. Rate, momentum and decay are the BioTrain paper's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int = Field(default=10, ge=1, le=1000)
     batch_size: int = Field(default=8, ge=1, le=256)
-    learning_rate: float = Field(default=1e-2, gt=0, lt=1)
+    learning_rate: float = Field(default=5e-3, gt=0, lt=1)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=1e-3, ge=0, lt=1)
     seed: int = Field(default=0, ge=0)
@@ -58,7 +58,7 @@ class AgentSettings(BaseModel):
     risk: float = Field(default=0.05, gt=0, lt=1)
     fit: FitSettings = FitSettings()
     calibration: FitSettings = Field(
-        default=FitSettings(epochs=30, learning_rate=5e-3), description="day 1: the BioTrain paper's protocol"
+        default=FitSettings(epochs=30), description="day 1: the BioTrain paper's protocol"
     )
     compare_frozen: bool = False
 

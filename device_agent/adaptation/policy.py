@@ -11,7 +11,7 @@ from device_agent.adaptation.memory import Kept, RingMemory
 
 @dataclass(frozen=True, slots=True)
 class PolicySettings:
-    """The numbers were chosen on five people's EMG, eight days each, streamed in recorded order."""
+    """The numbers were chosen on EMG of eight days, streamed in recorded order: grips in blocks, rests between."""
 
     min_new: int = 24
     """Since the change: two grips and the rests between, enough to see that a fit helps."""
@@ -26,11 +26,11 @@ class PolicySettings:
     cool_down: int = 8
     patience: float = 1.2
     """Each attempt in a row without a commit lengthens the cool-down by this factor, six times at most."""
-    max_recent: int = 100
-    """Newest windows to train on: about two thirds of the time that a posture is held."""
-    max_replay: int = 300
+    max_recent: int = 80
+    """Newest windows to train on: somewhat more than one posture with all its grips."""
+    max_replay: int = 240
     """Older ones, of all classes and as many days as the ring holds."""
-    hold_out: HoldOut = field(default_factory=lambda: HoldOut(block=4, every=5, gap=1))
+    hold_out: HoldOut = field(default_factory=lambda: HoldOut(block=4, every=4, gap=1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,5 +207,5 @@ async def test_a_source_that_does_not_fit_the_plan_is_refused_by_name(
     settings: AgentSettings, device: Device, keeper: Keeper
 ) -> None:
     device.sampling_rate_hz = 250.0
-    with pytest.raises(UserError, match="sampling rate: the source .* has 500 Hz, the wearable's plan .* 250 Hz"):
+    with pytest.raises(UserError, match=r"sampling rate: the source .* has 500 Hz, the wearable's plan .* 250 Hz"):
         await run_agent(settings, connect=device.connect, connect_frozen=device.connect)
