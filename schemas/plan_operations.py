@@ -105,4 +105,13 @@ OPERATIONS: dict[str, Operation] = {
     "clipped_average_pool_backward": Operation(55, ("dy", "dx"), ("dx",), _CLIPPED),
     "clipped_max_pool_forward": Operation(56, ("x", "y"), ("y",), _CLIPPED),
     "clipped_max_pool_backward": Operation(57, ("dy", "x", "dx"), ("dx",), _CLIPPED),
+    "smoothed_cross_entropy": Operation(
+        58,
+        ("logits", "class_weights", "loss", "dlogits"),
+        ("loss", "dlogits"),
+        (),
+        ("smoothing",),
+        optional=("class_weights",),
+    ),
+    "adam": Operation(59, ("weight", "gradient", "first", "second"), ("weight", "first", "second"), ("decoupled",)),
 }

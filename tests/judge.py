@@ -6,6 +6,7 @@ It shares no code with the compiler and knows nothing of plans.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,18 +35,32 @@ def torch_step(
     learning_rate: float = 0.05,
     momentum: float = 0.9,
     weight_decay: float = 1e-3,
+    optimiser: Callable[[list[nn.Parameter]], torch.optim.Optimizer] | None = None,
+    criterion: nn.Module | None = None,
+    clip_norm: float = 0.0,
+    steps: int = 1,
 ) -> Step:
-    """One step over the batch x [N, 1, C, T], y [N]; `frozen` holds batch norm's running statistics."""
+    """Steps over the batch x [N, 1, C, T], y [N]; `frozen` holds batch norm's running statistics.
+
+    Parameters that do not require a gradient stay. Loss and gradients are those of the last step, before clipping.
+    """
     module = copy.deepcopy(module).to(dtype).train()
     if frozen:
         for child in module.modules():
             if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
                 child.eval()
-    optimiser = torch.optim.SGD(module.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay)
-    loss = nn.functional.cross_entropy(module(torch.tensor(x, dtype=dtype)), torch.tensor(y))
-    loss.backward()
-    gradients = {name: p.grad.double().numpy().copy() for name, p in module.named_parameters()}
-    optimiser.step()
+    trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    settings = {"lr": learning_rate, "momentum": momentum, "weight_decay": weight_decay}
+    chosen = optimiser(list(trained.values())) if optimiser else torch.optim.SGD(trained.values(), **settings)
+    criterion = copy.deepcopy(criterion).to(dtype) if criterion else nn.CrossEntropyLoss()
+    for _ in range(steps):
+        chosen.zero_grad()
+        loss = criterion(module(torch.tensor(x, dtype=dtype)), torch.tensor(y))
+        loss.backward()
+        gradients = {name: p.grad.double().numpy().copy() for name, p in trained.items()}
+        if clip_norm:
+            nn.utils.clip_grad_norm_(list(trained.values()), clip_norm)
+        chosen.step()
     return Step(loss.item(), gradients, {name: p.detach().double().numpy() for name, p in module.named_parameters()})
 
 

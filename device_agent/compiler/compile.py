@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from device_agent.compiler.allocate import Arena, allocate_arena, allocate_slots
 from device_agent.compiler.capture import capture
-from device_agent.compiler.differentiate import Mode, choose_trained, inference, training, update
+from device_agent.compiler.differentiate import choose_trained, describe, inference, training, update
 from device_agent.compiler.emit import Emitter
 from device_agent.compiler.errors import CompileError
 from device_agent.compiler.gap9 import estimate
@@ -20,6 +20,7 @@ from device_agent.compiler.normalise import Norm, normalise
 from device_agent.compiler.operators import MACS
 from device_agent.compiler.preprocessing import Constants, Preprocessing, preprocess
 from device_agent.compiler.schedule import drop_views
+from device_agent.compiler.training_options import Loss, Mode, Optimizer
 from schemas.plan import NO_FEATURES, Entry, PlanHeader, Region, pack_plan, read_plan
 from schemas.weights import Origin, Weights
 
@@ -89,10 +90,12 @@ def compile_model(
     *,
     name: str,
     norm: Norm = Norm.GROUP,
-    mode: Mode = Mode.FULL,
+    mode: Mode | Sequence[str] = Mode.FULL,
     preprocessing: Preprocessing | None = None,
     model_channels: int | None = None,
     batch: int = 8,
+    loss: Loss = Loss(),
+    optimizer: Optimizer = Optimizer.SGD,
     watch: Watcher = lambda name, text: None,
 ) -> CompiledPlan:
     """Compiles a module with input [N, 1, channels, samples] and output [N, classes].
@@ -109,13 +112,17 @@ def compile_model(
     choose_trained(graph, mode)
     constants = Constants()
     preparing = preprocess(preprocessing or Preprocessing(), channels, signal.samples, graph.input, constants)
-    inferring, (learning, loss) = inference(graph), training(graph)
+    loss.check(len(signal.classes))
+    class_weights = None
+    if loss.class_weights is not None:
+        class_weights = constants.add("class weights", np.array(loss.class_weights, np.float32))
+    inferring, (learning, loss_value) = inference(graph), training(graph, loss, class_weights)
     watch("differentiate", print_ops(learning.ops))
     programs = {
         Entry.PREPROCESS: preparing,
         Entry.INFER: share_storage(inferring),
         Entry.TRAIN: share_storage(learning),
-        Entry.UPDATE: update(graph),
+        Entry.UPDATE: update(graph, optimizer),
     }
     for program in programs.values():
         drop_views(program)
@@ -123,11 +130,23 @@ def compile_model(
     arena = allocate_arena([preparing, inferring, learning], graph.input.storage)
     scalar_bytes = allocate_slots([inferring, learning], Region.SCALARS)
     watch("allocate", print_ops(learning.ops))
-    return _emit(name, signal, graph, programs, loss, constants, arena, scalar_bytes, norm, mode, batch)
+    settings = Settings(name, str(norm), describe(mode), batch, optimizer)
+    return _emit(settings, signal, graph, programs, loss_value, constants, arena, scalar_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the report repeats of the caller's wishes."""
+
+    name: str
+    norm: str
+    mode: str
+    batch: int
+    optimizer: Optimizer
 
 
 def _emit(
-    name: str,
+    settings: Settings,
     signal: Signal,
     graph: Graph,
     programs: dict[Entry, Program],
@@ -135,39 +154,37 @@ def _emit(
     constants: Constants,
     arena: Arena,
     scalar_bytes: int,
-    norm: Norm,
-    mode: Mode,
-    batch: int,
 ) -> CompiledPlan:
     emitter = Emitter()
     code = {entry: emitter.program(program) for entry, program in programs.items()}
     pinned = programs[Entry.INFER].pinned
     weights = sum(parameter.value.storage.bytes for parameter in graph.parameters)
     trained = sum(parameter.value.storage.bytes for parameter in graph.parameters if parameter.trained)
+    kept = trained * settings.optimizer.states
     regions = {
         Region.CONST: len(constants.bytes),
         Region.WEIGHTS: weights,
         Region.GRADIENTS: trained,
-        Region.OPTIMIZER: trained,
+        Region.OPTIMIZER: kept,
         Region.SCALARS: scalar_bytes,
         Region.ARENA: arena.bytes,
     }
-    total = weights + 2 * trained + arena.bytes + scalar_bytes
+    total = weights + trained + kept + arena.bytes + scalar_bytes
     forward = _macs(programs[Entry.INFER])
     weight_gradient = _macs(programs[Entry.TRAIN], "_weight_gradient")
     input_gradient = _macs(programs[Entry.TRAIN], "_input_gradient")
     report = {
-        "model": name,
-        "mode": str(mode),
-        "norm": str(norm),
-        "batch": batch,
+        "model": settings.name,
+        "mode": settings.mode,
+        "norm": settings.norm,
+        "batch": settings.batch,
         "params": sum(p.value.storage.bytes for p in graph.parameters if p.gradient or p.trained) // 4,
         "macs": {"forward": forward, "backward": weight_gradient + input_gradient, "recompute": 0},
         "memory": {
             "total_bytes": total,
             "weights_bytes": weights,
             "gradients_bytes": trained,
-            "optimizer_bytes": trained,
+            "optimizer_bytes": kept,
             "arena_bytes": arena.bytes,
             "arena_lower_bound_bytes": arena.lower_bound,
             "l1_bytes": 0,
@@ -186,7 +203,7 @@ def _emit(
         **report,
     }
     header = PlanHeader(
-        model=name,
+        model=settings.name,
         channels=len(signal.channels),
         samples=signal.samples,
         classes=len(signal.classes),

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 from device_agent.compiler.errors import CompileError
-from device_agent.compiler.ir import RESHAPE, Graph, Op, Parameter, Program, Storage, Value
+from device_agent.compiler.ir import RESHAPE, Graph, Number, Op, Parameter, Program, Storage, Value
 from device_agent.compiler.operators import BACKWARD
 from device_agent.compiler.operators.base import Backward, scalars
+from device_agent.compiler.training_options import Loss, Mode, Optimizer
 from schemas.plan import Region
 
-
-class Mode(StrEnum):
-    """What is trained."""
-
-    FULL = "full"
-    LAST_LAYER = "last-layer"
-    NORM_ONLY = "norm-only"
+__all__ = ["Mode", "choose_trained", "inference", "training", "update"]
 
 
-def choose_trained(graph: Graph, mode: Mode) -> None:
+def choose_trained(graph: Graph, mode: Mode | Sequence[str]) -> None:
     """Marks the parameters of `mode` as trained, and gives every parameter its place: trained ones first."""
     chosen = {parameter.value.storage for parameter in graph.parameters if parameter.trained}
-    if mode is Mode.LAST_LAYER:
+    if not isinstance(mode, Mode):
+        chosen &= _named(graph.parameters, mode)
+    elif mode is Mode.LAST_LAYER:
         last = [op for op in graph.ops if op.kind == "linear_forward"]
         if not last:
             raise CompileError("mode last-layer needs a model with a linear layer: this one has none")
         chosen &= {value.storage for value in last[-1].inputs}
     elif mode is Mode.NORM_ONLY:
         chosen &= {value.storage for op in graph.ops if "_norm_" in op.kind for value in op.inputs}
+    elif mode is Mode.BIAS_ONLY:
+        chosen &= {parameter.value.storage for parameter in graph.parameters if parameter.name.endswith("bias")}
     for parameter in graph.parameters:
         parameter.trained = parameter.value.storage in chosen
     if not any(parameter.trained for parameter in graph.parameters):
-        raise CompileError(f"mode {mode!s} leaves nothing to train in this model")
+        raise CompileError(f"mode {describe(mode)} leaves nothing to train in this model")
     graph.parameters.sort(key=lambda parameter: not parameter.trained)
     offset = 0
     for parameter in graph.parameters:
@@ -44,6 +44,22 @@ def choose_trained(graph: Graph, mode: Mode) -> None:
         offset += parameter.value.storage.bytes
 
 
+def describe(mode: Mode | Sequence[str]) -> str:
+    return str(mode) if isinstance(mode, Mode) else ",".join(mode)
+
+
+def _named(parameters: list[Parameter], patterns: Sequence[str]) -> set[Storage]:
+    """Raises CompileError for a pattern that no trainable parameter has."""
+    chosen = set()
+    for pattern in patterns:
+        found = {p.value.storage for p in parameters if p.trained and fnmatchcase(p.name, pattern)}
+        if not found:
+            names = ", ".join(p.name for p in parameters if p.trained)
+            raise CompileError(f"no parameter that can be trained is called {pattern!r}: there are {names}")
+        chosen |= found
+    return chosen
+
+
 def inference(graph: Graph) -> Program:
     """The forward pass alone; dropout is the identity."""
     ops, seen = _copy(graph, skip_dropout=True)
@@ -51,16 +67,22 @@ def inference(graph: Graph) -> Program:
     return Program(ops, tuple(pinned))
 
 
-def training(graph: Graph) -> tuple[Program, Value]:
+def training(graph: Graph, loss_of: Loss, class_weights: Value | None) -> tuple[Program, Value]:
     """Forward, loss and backward of one window; gradients are added to the accumulators. Also returns the loss."""
     ops, seen = _copy(graph, skip_dropout=False)
-    logits, loss = seen[graph.output], scalars("loss", 1)
+    logits, loss = seen[graph.output], scalars("loss", 1 if loss_of.plain else 2)
     backward = Backward(
         parameter_gradients={p.value: p.gradient for p in graph.parameters if p.gradient is not None},
         wanted=_wanted(ops, graph.parameters),
     )
-    backward.emit("cross_entropy", logits, loss, backward.new(logits), of=Op("cross_entropy", (), {}, "loss"))
-    backward.settle(ops[-1])
+    end = Op("cross_entropy", (), {}, "loss")
+    if loss_of.plain:
+        backward.emit("cross_entropy", logits, loss, backward.new(logits), of=end)
+    else:
+        smoothing = {"smoothing": loss_of.label_smoothing}
+        operands = (logits, class_weights, loss, backward.new(logits))
+        backward.emit("smoothed_cross_entropy", *operands, of=end, attributes=smoothing)
+    backward.settle(end)
     for op in reversed(ops):
         if any(value in backward.gradients for value in op.outputs) and _reaches_trained(op, backward):
             BACKWARD[op.kind](op, backward)
@@ -68,13 +90,17 @@ def training(graph: Graph) -> tuple[Program, Value]:
     return Program(ops + backward.ops, ()), loss
 
 
-def update(graph: Graph) -> Program:
-    """SGD over all trained weights, which lie side by side."""
+def update(graph: Graph, optimizer: Optimizer) -> Program:
+    """One step over all trained weights, which lie side by side."""
     count = sum(parameter.value.storage.bytes for parameter in graph.parameters if parameter.trained) // 4
-    regions = (Region.WEIGHTS, Region.GRADIENTS, Region.OPTIMIZER)
-    names = ("trained weights", "gradients", "momentum")
-    values = [Value.new(name, (count,), region, 0) for name, region in zip(names, regions, strict=True)]
-    return Program([Op("sgd", tuple(values), {}, "optimiser")], ())
+    weights = Value.new("trained weights", (count,), Region.WEIGHTS, 0)
+    gradients = Value.new("gradients", (count,), Region.GRADIENTS, 0)
+    first = Value.new("momentum", (count,), Region.OPTIMIZER, 0)
+    if optimizer is Optimizer.SGD:
+        return Program([Op("sgd", (weights, gradients, first), {}, "optimiser")], ())
+    second = Value.new("second moment", (count,), Region.OPTIMIZER, 4 * count)
+    decoupled: dict[str, Number] = {"decoupled": int(optimizer is Optimizer.ADAMW)}
+    return Program([Op("adam", (weights, gradients, first, second), decoupled, "optimiser")], ())
 
 
 def _wanted(ops: list[Op], parameters: list[Parameter]) -> set[Value]:

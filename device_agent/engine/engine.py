@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from device_agent.engine.library import LIBRARY, find_native
+from schemas.errors import UserError
 from schemas.plan import Plan, Region, read_plan
 from schemas.weights import read_weights
 
@@ -33,7 +34,11 @@ class _Window(ctypes.Structure):
 
 
 class _Optimizer(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_float) for name in ("learning_rate", "momentum", "weight_decay")]
+    _fields_ = [
+        *((name, ctypes.c_float) for name in ("learning_rate", "momentum", "weight_decay")),
+        ("nesterov", ctypes.c_uint32),
+        *((name, ctypes.c_float) for name in ("beta_1", "beta_2", "epsilon", "clip_norm")),
+    ]
 
 
 class _Prediction(ctypes.Structure):
@@ -68,6 +73,7 @@ def load_library() -> ctypes.CDLL:
         "bt_fit_begin": (status, (pointer,)),
         "bt_fit_sample": (status, (pointer, _Window, u32, ctypes.POINTER(ctypes.c_float))),
         "bt_fit_step": (status, (pointer, _Optimizer)),
+        "bt_scheduled_rate": (ctypes.c_float, (u32, ctypes.c_float, u32, u32, u32)),
         "bt_cosine_rate": (ctypes.c_float, (ctypes.c_float, u32, u32)),
         "bt_expf": (ctypes.c_float, (ctypes.c_float,)),
         "bt_logf": (ctypes.c_float, (ctypes.c_float,)),
@@ -78,6 +84,10 @@ def load_library() -> ctypes.CDLL:
         "bt_shuffle": (None, (ctypes.POINTER(ctypes.c_uint64), ctypes.POINTER(u32), u32)),
     }
     for name, (result, arguments) in signatures.items():
+        if not hasattr(library, name):
+            raise UserError(
+                f"{LIBRARY} is older than this biotrain (it has no {name}): build it again with `make setup`"
+            )
         function = getattr(library, name)
         function.restype, function.argtypes = result, list(arguments)
     return library
@@ -153,13 +163,28 @@ class Engine:
         self._check(status, "a training window")
         return float(loss.value)
 
-    def fit_step(self, learning_rate: float, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
-        settings = _Optimizer(learning_rate, momentum, weight_decay)
+    def fit_step(
+        self,
+        learning_rate: float,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        *,
+        nesterov: bool = False,
+        betas: tuple[float, float] = (0.9, 0.999),
+        epsilon: float = 1e-8,
+        clip_norm: float = 0.0,
+    ) -> None:
+        """One step of the plan's optimiser; `clip_norm` 0 clips nothing."""
+        settings = _Optimizer(learning_rate, momentum, weight_decay, nesterov, *betas, epsilon, clip_norm)
         self._check(self._library.bt_fit_step(self._engine, settings), "an optimiser step")
 
     def cosine_rate(self, base: float, step: int, steps: int) -> float:
         """The learning rate of `step` (0-based) of `steps`, as the device computes it."""
         return float(self._library.bt_cosine_rate(base, step, steps))
+
+    def scheduled_rate(self, base: float, step: int, steps: int, *, warm_up: int = 0, cosine: bool = True) -> float:
+        """The learning rate of `step` of `steps`: a linear warm-up, then cosine or constant."""
+        return float(self._library.bt_scheduled_rate(int(cosine), base, warm_up, step, steps))
 
     def promote(self) -> None:
         """The fitted weights serve from now on."""

@@ -103,6 +103,7 @@ bt_status bt_fit_begin(bt_engine *engine) {
     if (bytes[BT_REGION_GRADIENTS]) memset(engine->region[BT_REGION_GRADIENTS], 0, bytes[BT_REGION_GRADIENTS]);
     if (bytes[BT_REGION_OPTIMIZER]) memset(engine->region[BT_REGION_OPTIMIZER], 0, bytes[BT_REGION_OPTIMIZER]);
     engine->steps = engine->samples = engine->samples_seen = 0;
+    engine->weight = engine->adam_1 = engine->adam_2 = 0.0f;
     return BT_OK;
 }
 
@@ -118,27 +119,48 @@ bt_status bt_fit_sample(bt_engine *engine, bt_window window, uint32_t label, flo
     run_entry(engine, BT_ENTRY_TRAIN, BT_BANK_CANDIDATE, &run);
     engine->samples++;
     engine->samples_seen++;
-    *loss = *bt_locate(engine->plan, engine->plan->loss_view, engine->region).data;
+    const bt_tensor losses = bt_locate(engine->plan, engine->plan->loss_view, engine->region);
+    *loss = losses.data[0];
+    engine->weight += losses.count > 1 ? losses.data[1] : 1.0f;
     return isfinite(*loss) ? BT_OK : BT_NOT_FINITE;
 }
 
+/* What the accumulated gradients are multiplied by: 1 / windows, and less where their norm is above `most`. The norm's
+ * squares are summed in eight lanes over all trained values; 1e-6 as in torch. */
+static float gradient_scale(const bt_engine *engine, float most_norm) {
+    const float mean = 1.0f / engine->weight;
+    if (!(most_norm > 0.0f)) return mean;
+    const float *gradients = (const float *)(const void *)engine->region[BT_REGION_GRADIENTS];
+    const float squares = bt_dot(gradients, gradients, engine->plan->region_bytes[BT_REGION_GRADIENTS] / 4);
+    const float part = most_norm / (sqrtf(squares) * mean + 1e-6f);
+    return part < 1.0f || isnan(part) ? mean * part : mean;
+}
+
+static float or_default(float value, float otherwise) { return value > 0.0f ? value : otherwise; }
+
 bt_status bt_fit_step(bt_engine *engine, bt_optimizer optimizer) {
     if (!engine->samples) return BT_WRONG_STATE;
+    optimizer.beta_1 = or_default(optimizer.beta_1, 0.9f);
+    optimizer.beta_2 = or_default(optimizer.beta_2, 0.999f);
+    optimizer.epsilon = or_default(optimizer.epsilon, 1e-8f);
+    if (!(optimizer.beta_1 < 1.0f && optimizer.beta_2 < 1.0f)) return BT_BAD_ARGUMENT;
+    /* 1 - beta^t without a power: q(t) = beta q(t-1) + (1 - beta) */
+    engine->adam_1 = fmaf(optimizer.beta_1, engine->adam_1, 1.0f - optimizer.beta_1);
+    engine->adam_2 = fmaf(optimizer.beta_2, engine->adam_2, 1.0f - optimizer.beta_2);
     const bt_run run = {
         .port = engine->port,
         .optimizer = optimizer,
-        .gradient_scale = 1.0f / (float)engine->samples,
+        .gradient_scale = gradient_scale(engine, optimizer.clip_norm),
+        .adam_1 = engine->adam_1,
+        .adam_2 = engine->adam_2,
     };
+    if (!isfinite(run.gradient_scale)) return BT_NOT_FINITE;
     run_entry(engine, BT_ENTRY_UPDATE, BT_BANK_CANDIDATE, &run);
     memset(engine->region[BT_REGION_GRADIENTS], 0, engine->plan->region_bytes[BT_REGION_GRADIENTS]);
     engine->samples = 0;
+    engine->weight = 0.0f;
     engine->steps++;
     return BT_OK;
-}
-
-float bt_cosine_rate(float base, uint32_t step, uint32_t steps) {
-    if (steps == 0 || step >= steps) return 0.0f;
-    return 0.5f * base * (1.0f + bt_cospif((float)step / (float)steps));
 }
 
 void bt_engine_promote(bt_engine *engine) { memcpy(engine->serving, engine->candidate, engine->plan->weights_bytes); }

@@ -27,8 +27,9 @@ typedef struct bt_run {
     bt_port *port;
     bt_window window;      /* decode_counts */
     uint32_t label;        /* cross_entropy */
-    bt_optimizer optimizer; /* sgd */
+    bt_optimizer optimizer; /* sgd, adam */
     float gradient_scale;  /* 1 / windows accumulated: gradients are means over the batch */
+    float adam_1, adam_2;  /* 1 - beta^steps of Adam's two moments */
     uint32_t dropout_key;
 } bt_run;
 

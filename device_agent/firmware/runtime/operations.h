@@ -55,6 +55,8 @@ enum { BT_OP_END = 0, BT_OP_LOOP = 1, BT_OP_END_LOOP = 2, BT_OP_FIRST_KERNEL = 8
     X(clipped_average_pool_forward, 54, 2, 7, 0x02)        \
     X(clipped_average_pool_backward, 55, 2, 7, 0x02)       \
     X(clipped_max_pool_forward, 56, 2, 7, 0x02)            \
-    X(clipped_max_pool_backward, 57, 3, 7, 0x04)
+    X(clipped_max_pool_backward, 57, 3, 7, 0x04)           \
+    X(smoothed_cross_entropy, 58, 4, 1, 0x0c)              \
+    X(adam, 59, 4, 1, 0x0d)
 
 #endif

@@ -84,7 +84,8 @@ static bool check_kernel(const bt_plan *plan, uint32_t entry, const bt_instructi
     /* decode_counts reads the window that the caller gives: it has exactly the plan's shape */
     if (in->code == 10 && operands.view[0].rank && !bt_shape_is(&operands.view[0], 2, plan->channels, plan->samples, 0, 0))
         return false;
-    if (in->code == 34 && operands.view[0].count != plan->classes) return false; /* cross_entropy's label */
+    /* the two cross-entropies read at the label */
+    if ((in->code == 34 || in->code == 58) && operands.view[0].count != plan->classes) return false;
     return operation->check(&operands);
 }
 

@@ -42,9 +42,15 @@ typedef struct bt_prediction {
     float features[BT_MAX_FEATURES];
 } bt_prediction;
 
+/* The settings of one optimiser step; which optimiser it is stands in the plan. What is 0 is left out. */
 typedef struct bt_optimizer {
     float learning_rate, momentum, weight_decay;
+    uint32_t nesterov;             /* SGD */
+    float beta_1, beta_2, epsilon; /* Adam and AdamW; 0 stands for 0.9, 0.999 and 1e-8 */
+    float clip_norm;               /* the largest norm of all gradients together */
 } bt_optimizer;
+
+typedef enum bt_schedule { BT_SCHEDULE_CONSTANT = 0, BT_SCHEDULE_COSINE = 1 } bt_schedule;
 
 typedef struct bt_engine {
     bt_port *port;
@@ -58,6 +64,8 @@ typedef struct bt_engine {
     uint32_t resident_bytes;
     uint32_t steps;      /* optimiser steps since the fit began */
     uint32_t samples;    /* windows accumulated since the last step */
+    float weight;        /* of these windows in the mean: their number, or the sum of their classes' weights */
+    float adam_1, adam_2; /* 1 - beta^steps of Adam's two moments */
 } bt_engine;
 
 /* Place the plan's regions. BT_NO_MEMORY when a level is too small; *memory is then unchanged. */
@@ -71,12 +79,16 @@ bt_status bt_engine_infer(bt_engine *engine, bt_bank bank, bt_window window, bt_
 
 /* Begin a fit: candidate := serving, momentum and accumulators := 0. */
 bt_status bt_fit_begin(bt_engine *engine);
-/* Forward and backward of one labelled window on the candidate; gradients add up. Writes its loss. */
+/* Forward and backward of one labelled window on the candidate; gradients add up. Writes its loss, which with class
+ * weights is the weighted one. */
 bt_status bt_fit_sample(bt_engine *engine, bt_window window, uint32_t label, float *loss);
-/* One optimiser step with the mean of the accumulated gradients; clears them. */
+/* One optimiser step with the mean of the accumulated gradients; clears them. BT_NOT_FINITE, and the candidate is as it
+ * was, when the norm of the gradients is asked for and is not a number. */
 bt_status bt_fit_step(bt_engine *engine, bt_optimizer optimizer);
 /* The learning rate of `step` (0-based) of `steps`: 0.5 * base * (1 + cos(pi * step / steps)). */
 float bt_cosine_rate(float base, uint32_t step, uint32_t steps);
+/* The same for any schedule, behind a linear warm-up of `warm_up` steps: base * (step + 1) / warm_up. */
+float bt_scheduled_rate(bt_schedule schedule, float base, uint32_t warm_up, uint32_t step, uint32_t steps);
 /* serving := candidate, in memory. */
 void bt_engine_promote(bt_engine *engine);
 

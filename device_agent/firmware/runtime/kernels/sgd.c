@@ -1,4 +1,5 @@
-/* g = gradient / windows + decay * w;  m = momentum * m + g;  w -= rate * m  (torch.optim.SGD). */
+/* g = gradient / windows + decay * w;  m = momentum * m + g;  w -= rate * m, with Nesterov's momentum
+ * w -= rate * (g + momentum * m)  (torch.optim.SGD). */
 #include "kernel.h"
 
 BT_CHECK(sgd) {
@@ -12,6 +13,6 @@ BT_RUN(sgd) {
     for (uint32_t i = 0; i < o->view[0].count; i++) {
         const float g = fmaf(s->weight_decay, w[i], gradient[i] * scale);
         m[i] = fmaf(s->momentum, m[i], g);
-        w[i] = fmaf(-s->learning_rate, m[i], w[i]);
+        w[i] = fmaf(-s->learning_rate, s->nesterov ? fmaf(s->momentum, m[i], g) : m[i], w[i]);
     }
 }
