@@ -7,6 +7,11 @@
 /* More instructions than this in one run of an entry is no training step but a plan gone wrong. */
 enum { BT_MAX_INSTRUCTIONS_RUN = 1 << 22 };
 
+/* More element by element steps than this in one run of an entry would keep a device busy for hours. */
+#ifndef BT_MAX_WORK
+#define BT_MAX_WORK 1000000000000u
+#endif
+
 bool bt_decode(const uint8_t *code, uint32_t words, uint32_t at, bt_instruction *out) {
     if (at >= words) return false;
     const uint32_t head = bt_u32(code + 4 * at);
@@ -65,8 +70,31 @@ static bool may_write(uint32_t entry, uint32_t region) {
     return region != BT_REGION_WEIGHTS || entry == BT_ENTRY_UPDATE;
 }
 
+/* About how many steps an operation takes: once over its operands, times what each output gathers. */
+static uint64_t work_of(const bt_instruction *in, const bt_tensor *view) {
+    uint64_t once = 1, outputs = 0, gathered = 0;
+    for (uint32_t v = 0; v < in->views; v++) once += view[v].count;
+    switch (in->code) {
+        case 11: outputs = view[2].count, gathered = view[1].dims[1]; break;                    /* mix_channels */
+        case 16: outputs = view[3].count, gathered = view[1].count / view[1].dims[0]; break;    /* conv2d */
+        case 17: outputs = view[1].count, gathered = view[2].count / view[2].dims[0]; break;
+        case 18: outputs = view[0].count, gathered = view[1].count / view[1].dims[0]; break;
+        case 19: outputs = view[3].count, gathered = view[1].dims[1]; break;                    /* linear */
+        case 20: outputs = view[1].count, gathered = view[2].dims[1]; break;
+        case 21: outputs = view[0].count, gathered = view[1].dims[1]; break;
+        case 28: case 30: case 54: case 56:                                                     /* pools */
+            outputs = view[1].count, gathered = (uint64_t)in->immediate[0] * in->immediate[1]; break;
+        case 29: case 31: case 55: case 57:
+            outputs = view[0].count, gathered = (uint64_t)in->immediate[0] * in->immediate[1]; break;
+        default: break;
+    }
+    if (outputs && gathered > UINT64_MAX / 2 / outputs) return UINT64_MAX / 2;
+    return once + outputs * gathered;
+}
+
+/* Whether an instruction may run; adds its work, `times` over, to `total`. */
 static bool check_kernel(const bt_plan *plan, uint32_t entry, const bt_instruction *in, const uint32_t *counts,
-                         uint32_t depth) {
+                         uint32_t depth, uint64_t times, uint64_t *total) {
     if (in->code >= BT_TABLE_SIZE) return false;
     const bt_operation *operation = &bt_operations_base[in->code];
     if (!operation->run || in->views != operation->views || in->immediates != operation->immediates) return false;
@@ -86,12 +114,16 @@ static bool check_kernel(const bt_plan *plan, uint32_t entry, const bt_instructi
         return false;
     /* the two cross-entropies read at the label */
     if ((in->code == 34 || in->code == 58) && operands.view[0].count != plan->classes) return false;
-    return operation->check(&operands);
+    if (!operation->check(&operands)) return false;
+    const uint64_t work = work_of(in, operands.view);
+    if (work > (BT_MAX_WORK - *total) / times) return false;
+    *total += work * times;
+    return true;
 }
 
 static bt_status verify_entry(const bt_plan *plan, uint32_t entry) {
     uint32_t counts[BT_MAX_LOOPS], depth = 0;
-    uint64_t times = 1, total = 0, outer[BT_MAX_LOOPS];
+    uint64_t times = 1, total = 0, work = 0, outer[BT_MAX_LOOPS];
     for (uint32_t at = 0;;) {
         bt_instruction in;
         memset(&in, 0, sizeof in);
@@ -110,7 +142,7 @@ static bt_status verify_entry(const bt_plan *plan, uint32_t entry) {
         } else if (in.code == BT_OP_END_LOOP) {
             if (!depth || in.views || in.immediates) return BT_BAD_PLAN;
             times = outer[--depth];
-        } else if (!check_kernel(plan, entry, &in, counts, depth)) {
+        } else if (!check_kernel(plan, entry, &in, counts, depth, times, &work)) {
             return BT_BAD_PLAN;
         }
         at = in.next;
