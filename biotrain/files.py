@@ -1,8 +1,9 @@
-"""Files that are whole or not there: written beside their place, then moved into it."""
+"""Files that are whole or not there, written beside their place and moved into it; and the folder for caches."""
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -23,3 +24,12 @@ def write_whole(path: Path, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def default_cache() -> Path:
+    """BIOTRAIN_CACHE, or the platform's folder for what can be made again."""
+    if named := os.environ.get("BIOTRAIN_CACHE"):
+        return Path(named)
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "biotrain"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "biotrain"

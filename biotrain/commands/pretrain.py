@@ -51,7 +51,7 @@ def main(
         biotrain pretrain --data recordings/emg --leave-out U1 --out models
         biotrain pretrain --simulator --out models --name eog
     """
-    from biotrain.pretrain.cache import default_cache
+    from biotrain.files import default_cache
     from biotrain.pretrain.run import OtherPeople, SimulatedPeople, write_pretrained
     from biotrain.pretrain.settings import TrainingSettings
     from device_agent.sources.recording import parse_sessions

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class Port(StrEnum):
+    HOST = "host"
+    RISCV = "riscv"
 
 
 def main(
@@ -21,6 +27,10 @@ def main(
         Path | None, typer.Option(help="Recording (.npz) that the device plays to itself when asked to record.")
     ] = None,
     speed: Annotated[float, typer.Option(help="How much faster than real time it plays.", min=0.01)] = 1.0,
+    port: Annotated[
+        Port, typer.Option(help="This computer's processor, or an emulated RV32IMAFC machine.")
+    ] = Port.HOST,
+    cores: Annotated[int, typer.Option(help="Cores that share the work: 1, 2, 4 or 8; for --port riscv.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line on stdout when it is ready.")] = False,
 ) -> None:
     """Run a virtual wearable: it stands for the real device, with the same C, memory sizes and link.
@@ -30,10 +40,8 @@ def main(
     Example:
 
         biotrain wearable --storage wearable.flash --listen 127.0.0.1:7777 --json
+        biotrain wearable --storage wearable.flash --port riscv --cores 2
     """
-    import os
-
-    from device_agent.engine.library import WEARABLE, find_native
     from schemas.errors import UserError
 
     if not 1 <= len(device_id.encode()) <= 23:
@@ -41,13 +49,39 @@ def main(
     for name, path in (("--storage", storage), ("--log", log)):
         if path is not None and not path.absolute().parent.is_dir():
             raise UserError(f"{name} {path}: the folder {path.absolute().parent} does not exist; make it first")
+    if cores != 1 and port is Port.HOST:
+        raise UserError("--cores is for --port riscv: on this computer the wearable is one thread")
+    recording = None if record is None else _convert(record, storage)
+    if port is Port.RISCV:
+        from biotrain.riscv.wearable import RiscvWearable
+
+        RiscvWearable(storage, listen, log, plan, weights, device_id, recording, speed, cores, as_json).run()
+    else:
+        _become_host_wearable(storage, listen, log, plan, weights, device_id, recording, speed, as_json)
+
+
+def _become_host_wearable(
+    storage: Path,
+    listen: str,
+    log: Path | None,
+    plan: Path | None,
+    weights: Path | None,
+    device_id: str,
+    recording: Path | None,
+    speed: float,
+    as_json: bool,
+) -> None:
+    import os
+
+    from device_agent.engine.library import WEARABLE, find_native
+
     binary = str(find_native(WEARABLE))
     words = [binary, "--listen", listen, "--storage", str(storage), "--device-id", device_id]
     for option, file in (("--log", log), ("--plan", plan), ("--weights", weights)):
         if file is not None:
             words += [option, str(file)]
-    if record is not None:
-        words += ["--recording", str(_convert(record, storage)), "--speed", f"{speed:g}"]
+    if recording is not None:
+        words += ["--recording", str(recording), "--speed", f"{speed:g}"]
     if as_json:
         words.append("--json")
     # the same process from here on: signals and exit code are the wearable's own

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -13,15 +11,6 @@ from types import ModuleType
 import biotrain
 import device_agent
 import schemas
-
-
-def default_cache() -> Path:
-    """BIOTRAIN_CACHE, or the platform's folder for what can be made again."""
-    if named := os.environ.get("BIOTRAIN_CACHE"):
-        return Path(named)
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "biotrain"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "biotrain"
 
 
 def file_digest(path: Path) -> str:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from biotrain.files import default_cache
 from biotrain.pretrain.blank import blank_model, model_for
-from biotrain.pretrain.cache import COMPILING_CODE, TRAINING_CODE, cache_key, code_digest, default_cache
+from biotrain.pretrain.cache import COMPILING_CODE, TRAINING_CODE, cache_key, code_digest
 from biotrain.pretrain.people import join, load_others, simulate_people
 from biotrain.pretrain.run import OtherPeople, SimulatedPeople, pretrain
 from biotrain.pretrain.settings import TrainingSettings

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../app/event.h"
+#include "../event_line.h"
 #include "host.h"
 
 enum { TAIL_BYTES = 1024 }; /* more than a line */
@@ -35,28 +35,12 @@ bool bt_host_open_event_log(bt_port *port, const char *path, char error[BT_ERROR
     return false;
 }
 
-static const char *kind_name(uint32_t kind) {
-    static const char *const names[] = {"",         "BOOTED",   "PLAN_ACCEPTED", "WEIGHTS_WRITTEN",
-                                        "FIT_STARTED", "FIT_PROGRESS", "FIT_DONE", "FIT_FAILED",
-                                        "COMMITTED", "DISCARDED", "ROLLED_BACK"};
-    return kind < sizeof names / sizeof *names ? names[kind] : "";
-}
-
 void bt_port_event(bt_port *port, const bt_event *e) {
-    char line[512], detail[BT_EVENT_DETAIL_BYTES];
+    char line[BT_EVENT_LINE_BYTES];
     const bool logged = e->index == port->logged;
     port->logged = 0; /* only the first one told after a start can be there already */
     if (port->event_log < 0 || logged) return;
-    for (size_t i = 0; i < sizeof detail; i++) {
-        const char c = e->detail[i];
-        detail[i] = c == 0 || (c >= ' ' && c <= '~' && c != '"' && c != '\\') ? c : '?';
-    }
-    const int length = snprintf(
-        line, sizeof line,
-        "{\"index\":%u,\"boot\":%u,\"seq\":%u,\"kind\":\"%s\",\"time_us\":%llu,\"fit_id\":%u,\"epoch\":%u,"
-        "\"step\":%u,\"steps\":%u,\"loss\":%.9g,\"weights_version\":%u,\"l2_peak_bytes\":%u,\"detail\":\"%s\"}\n",
-        e->index, e->boot, e->seq, kind_name(e->kind), (unsigned long long)e->time_us, e->fit_id, e->epoch, e->step,
-        e->steps, (double)e->loss, e->weights_version, e->l2_peak_bytes, detail);
+    const int length = bt_event_line(line, e);
     if (length > 0 && write(port->event_log, line, (size_t)length) != length) {
         /* a full disk must not stop the wearable; the event itself is safe in storage */
         close(port->event_log);

@@ -1,0 +1,30 @@
+/* QEMU's virt board: where its devices lie, and the control and status registers. */
+#ifndef BIOTRAIN_RISCV_BOARD_H
+#define BIOTRAIN_RISCV_BOARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { BT_MOST_CORES = 8, BT_TICKS_A_US = 10 };
+
+static inline volatile uint8_t *bt_uart(uint32_t r) { return (volatile uint8_t *)(uintptr_t)(0x10000000u + r); }
+/* Core-local interruptor: a word a hart that interrupts it, a time at which the timer interrupts it, the time. */
+static inline volatile uint32_t *bt_software_interrupt(uint32_t hart) {
+    return (volatile uint32_t *)(uintptr_t)(0x02000000u + 4 * hart);
+}
+static inline volatile uint32_t *bt_timer_compare(void) { return (volatile uint32_t *)(uintptr_t)0x02004000u; }
+static inline volatile uint32_t *bt_timer(void) { return (volatile uint32_t *)(uintptr_t)0x0200bff8u; }
+static inline volatile uint32_t *bt_interrupts(uint32_t r) { return (volatile uint32_t *)(uintptr_t)(0x0c000000u + r); }
+
+/* Bits of mie and mip. */
+enum { BT_SOFTWARE = 1 << 3, BT_TIMER = 1 << 7, BT_EXTERNAL = 1 << 11 };
+
+/* The assembler wants the extension named; the compiler must not hear of it (it would take another C library). */
+#define BT_CSR(instruction) ".option push\n.option arch, +zicsr\n" instruction "\n.option pop"
+#define BT_CSR_READ(name, value) __asm__ volatile(BT_CSR("csrr %0, " name) : "=r"(value))
+#define BT_CSR_WRITE(name, value) __asm__ volatile(BT_CSR("csrw " name ", %0") : : "r"((uint32_t)(value)))
+
+static inline void bt_wait_for_interrupt(void) { __asm__ volatile("wfi" : : : "memory"); }
+static inline void bt_fence(void) { __asm__ volatile("fence iorw, iorw" : : : "memory"); }
+
+#endif

@@ -1,0 +1,65 @@
+/* Counters, time and sleep. */
+#include <string.h>
+
+#include "board.h"
+#include "riscv.h"
+
+#define COUNTER(name)                                                 \
+    uint32_t high, low, again;                                        \
+    do {                                                              \
+        BT_CSR_READ(name "h", high);                                  \
+        BT_CSR_READ(name, low);                                       \
+        BT_CSR_READ(name "h", again);                                 \
+    } while (high != again);                                          \
+    return (uint64_t)high << 32 | low
+
+uint64_t bt_port_cycles(bt_port *port) {
+    (void)port;
+    COUNTER("mcycle");
+}
+
+/* Exact when the emulator counts (-icount): then of all harts together. */
+uint64_t bt_port_instructions(bt_port *port) {
+    (void)port;
+    COUNTER("minstret");
+}
+
+uint64_t bt_port_time_us(bt_port *port) {
+    volatile uint32_t *timer = bt_timer();
+    uint32_t high, low;
+    (void)port;
+    do {
+        high = timer[1];
+        low = timer[0];
+    } while (high != timer[1]);
+    return ((uint64_t)high << 32 | low) / BT_TICKS_A_US;
+}
+
+enum { UART_SOURCE = 10, CLAIM = 0x200004, SEND_AGAIN_US = 500 };
+
+static void interrupt_at(uint64_t us) {
+    volatile uint32_t *compare = bt_timer_compare();
+    const uint64_t ticks = us > UINT64_MAX / BT_TICKS_A_US ? UINT64_MAX : us * BT_TICKS_A_US;
+    compare[1] = UINT32_MAX; /* nothing in between is early */
+    compare[0] = (uint32_t)ticks;
+    compare[1] = (uint32_t)(ticks >> 32);
+}
+
+/* Interrupts are waited for, never taken: a sleep ends when one is pending, and there are no handlers. */
+void bt_riscv_sleep(bt_port *port, uint64_t due_us, bool sending) {
+    const uint64_t soon = bt_port_time_us(port) + SEND_AGAIN_US;
+    interrupt_at(sending && soon < due_us ? soon : due_us);
+    BT_CSR_WRITE("mie", BT_TIMER | BT_EXTERNAL);
+    bt_wait_for_interrupt();
+    BT_CSR_WRITE("mie", 0);
+    const uint32_t source = *bt_interrupts(CLAIM);
+    if (source) *bt_interrupts(CLAIM) = source;
+}
+
+/* A copy is done when it is started: the emulator has no DMA between parts of one memory. */
+void bt_port_copy_start(bt_port *port, void *to, const void *from, uint32_t bytes) {
+    (void)port;
+    memcpy(to, from, bytes);
+}
+
+void bt_port_copy_wait(bt_port *port) { (void)port; }

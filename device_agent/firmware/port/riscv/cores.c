@@ -1,0 +1,52 @@
+/* A cluster of cores that sleep until there are pieces to do. Core c takes pieces c, c + cores, c + 2 cores, ... */
+#include "board.h"
+#include "riscv.h"
+
+_Noreturn void bt_worker(uint32_t hart);
+
+/* The one place where harts meet. Written by hart 0 while the others sleep. */
+static struct {
+    bt_piece piece;
+    void *arg;
+    uint32_t count, cores, workers;
+    uint32_t finished; /* atomic */
+} job;
+
+static void do_pieces(uint32_t core) {
+    for (uint32_t i = core; i < job.count; i += job.cores) job.piece(job.arg, i);
+}
+
+_Noreturn void bt_worker(uint32_t hart) {
+    BT_CSR_WRITE("mie", BT_SOFTWARE);
+    for (;;) {
+        while (!*bt_software_interrupt(hart)) bt_wait_for_interrupt();
+        *bt_software_interrupt(hart) = 0;
+        bt_fence();
+        do_pieces(hart);
+        bt_fence();
+        if (__atomic_add_fetch(&job.finished, 1, __ATOMIC_ACQ_REL) == job.workers) *bt_software_interrupt(0) = 1;
+    }
+}
+
+void bt_port_parallel(bt_port *port, bt_piece piece, void *arg, uint32_t count) {
+    const uint32_t cores = count < port->cores ? count : port->cores;
+    if (cores < 2) {
+        for (uint32_t i = 0; i < count; i++) piece(arg, i);
+        return;
+    }
+    job.piece = piece;
+    job.arg = arg;
+    job.count = count;
+    job.cores = cores;
+    job.workers = cores - 1;
+    __atomic_store_n(&job.finished, 0, __ATOMIC_RELEASE);
+    bt_fence();
+    for (uint32_t hart = 1; hart < cores; hart++) *bt_software_interrupt(hart) = 1;
+    do_pieces(0);
+    BT_CSR_WRITE("mie", BT_SOFTWARE); /* only the last worker ends this sleep */
+    while (__atomic_load_n(&job.finished, __ATOMIC_ACQUIRE) != job.workers) bt_wait_for_interrupt();
+    BT_CSR_WRITE("mie", 0);
+    while (!*bt_software_interrupt(0)) bt_fence(); /* it comes right behind the count */
+    *bt_software_interrupt(0) = 0;
+    bt_fence();
+}

@@ -1,0 +1,36 @@
+/* A bare-metal RV32IMAFC machine as a wearable: what a bt_port is here. */
+#ifndef BIOTRAIN_RISCV_H
+#define BIOTRAIN_RISCV_H
+
+#include <stdbool.h>
+
+#include "biotrain/engine.h"
+
+/* A recording that the device plays to itself; port/host/host.h has the file's layout. */
+typedef struct bt_source {
+    int file; /* negative: the device has no electrodes */
+    uint32_t channels, samples, windows, next;
+    uint64_t period_us, started_us;
+    bool running;
+} bt_source;
+
+struct bt_port {
+    uint32_t cores;
+    int storage;
+    int event_log;   /* negative: none */
+    uint32_t logged; /* at start: index of the newest event in it */
+    bt_source source;
+};
+
+/* memory.c: what the linker script has left of each level. */
+void bt_riscv_memory(bt_memory *memory);
+/* uart.c */
+void bt_uart_start(void);
+/* clock.c: sleep until `due_us`, or until a byte has come; with `sending`, soon enough to send on. */
+void bt_riscv_sleep(bt_port *port, uint64_t due_us, bool sending);
+/* storage.c */
+bool bt_riscv_open_storage(bt_port *port);
+/* source.c: without a file there are no electrodes. False when the file is no recording. */
+bool bt_riscv_open_recording(bt_port *port, uint32_t speed_percent);
+
+#endif
