@@ -44,7 +44,9 @@ class RiscvWearable:
         arguments = {"logged": _last_logged(self.log), "speed": max(1, round(self.speed * 100))}
         words = machine_words(elf, cores=self.cores, arguments=arguments)
         os.set_inheritable(listener.fileno(), True)
-        words += ["-chardev", f"socket,id=link,fd={listener.fileno()},server=on,wait=off", "-serial", "chardev:link"]
+        words += ["-chardev", f"socket,id=link,fd={listener.fileno()},server=on,wait=off"]
+        words += ["-global", "virtio-mmio.force-legacy=false", "-device", "virtio-serial-device"]
+        words += ["-device", "virtconsole,chardev=link"]
         os.chdir(folder)
         # the same process from here on: signals and exit code are the machine's own
         os.execv(words[0], words)  # noqa: S606  no shell, fixed arguments

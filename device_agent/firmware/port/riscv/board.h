@@ -7,14 +7,23 @@
 
 enum { BT_MOST_CORES = 8, BT_TICKS_A_US = 10 };
 
-static inline volatile uint8_t *bt_uart(uint32_t r) { return (volatile uint8_t *)(uintptr_t)(0x10000000u + r); }
 /* Core-local interruptor: a word a hart that interrupts it, a time at which the timer interrupts it, the time. */
 static inline volatile uint32_t *bt_software_interrupt(uint32_t hart) {
     return (volatile uint32_t *)(uintptr_t)(0x02000000u + 4 * hart);
 }
 static inline volatile uint32_t *bt_timer_compare(void) { return (volatile uint32_t *)(uintptr_t)0x02004000u; }
 static inline volatile uint32_t *bt_timer(void) { return (volatile uint32_t *)(uintptr_t)0x0200bff8u; }
+
+/* Interrupts of devices, by source; for hart 0 in machine mode. */
 static inline volatile uint32_t *bt_interrupts(uint32_t r) { return (volatile uint32_t *)(uintptr_t)(0x0c000000u + r); }
+static inline void bt_let_interrupt(uint32_t source) {
+    *bt_interrupts(4 * source) = 1; /* priority */
+    *bt_interrupts(0x2000) |= 1u << source;
+    *bt_interrupts(0x200000) = 0; /* any priority may interrupt */
+}
+/* The source that interrupts, 0 for none; it may do so again once it is given back. */
+static inline uint32_t bt_claim_interrupt(void) { return *bt_interrupts(0x200004); }
+static inline void bt_complete_interrupt(uint32_t source) { *bt_interrupts(0x200004) = source; }
 
 /* Bits of mie and mip. */
 enum { BT_SOFTWARE = 1 << 3, BT_TIMER = 1 << 7, BT_EXTERNAL = 1 << 11 };

@@ -35,7 +35,7 @@ uint64_t bt_port_time_us(bt_port *port) {
     return ((uint64_t)high << 32 | low) / BT_TICKS_A_US;
 }
 
-enum { UART_SOURCE = 10, CLAIM = 0x200004, SEND_AGAIN_US = 500 };
+enum { SEND_AGAIN_US = 500 };
 
 static void interrupt_at(uint64_t us) {
     volatile uint32_t *compare = bt_timer_compare();
@@ -52,8 +52,10 @@ void bt_riscv_sleep(bt_port *port, uint64_t due_us, bool sending) {
     BT_CSR_WRITE("mie", BT_TIMER | BT_EXTERNAL);
     bt_wait_for_interrupt();
     BT_CSR_WRITE("mie", 0);
-    const uint32_t source = *bt_interrupts(CLAIM);
-    if (source) *bt_interrupts(CLAIM) = source;
+    const uint32_t source = bt_claim_interrupt();
+    if (!source) return;
+    bt_console_acknowledge(&port->console);
+    bt_complete_interrupt(source);
 }
 
 /* A copy is done when it is started: the emulator has no DMA between parts of one memory. */

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "../../app/app.h"
-#include "board.h"
 #include "riscv.h"
 #include "semihosting.h"
 
@@ -59,6 +58,14 @@ static void accept_files(bt_app *app, const bt_memory *memory) {
         refuse("--weights were refused; make them again, or name files that belong together: ", status);
 }
 
+size_t bt_port_receive(bt_port *port, uint8_t *to, size_t most) {
+    return bt_console_receive(&port->console, to, most);
+}
+
+size_t bt_port_send(bt_port *port, const uint8_t *from, size_t count) {
+    return bt_console_send(&port->console, from, count);
+}
+
 static void serve(bt_app *app, bt_port *port) {
     for (;;) {
         const bool more = bt_app_poll(app);
@@ -83,7 +90,7 @@ int main(void) {
     const bt_status status = bt_app_start(&app, &port, &memory, device_id);
     if (status != BT_OK) refuse("could not start: ", status);
     accept_files(app, &memory);
-    bt_uart_start();
+    if (!bt_console_start(&port.console)) refuse("the machine has no serial line for the link", BT_OK);
     bt_say(ready);
     serve(app, &port);
 }

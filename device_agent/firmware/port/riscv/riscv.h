@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "biotrain/engine.h"
+#include "console.h"
 
 /* A recording that the device plays to itself; port/host/host.h has the file's layout. */
 typedef struct bt_source {
@@ -16,6 +17,7 @@ typedef struct bt_source {
 
 struct bt_port {
     uint32_t cores;
+    bt_console console; /* the link */
     int storage;
     int event_log;   /* negative: none */
     uint32_t logged; /* at start: index of the newest event in it */
@@ -24,8 +26,6 @@ struct bt_port {
 
 /* memory.c: what the linker script has left of each level. */
 void bt_riscv_memory(bt_memory *memory);
-/* uart.c */
-void bt_uart_start(void);
 /* clock.c: sleep until `due_us`, or until a byte has come; with `sending`, soon enough to send on. */
 void bt_riscv_sleep(bt_port *port, uint64_t due_us, bool sending);
 /* storage.c */
