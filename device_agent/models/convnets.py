@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -37,7 +39,7 @@ class DeepConvNet(nn.Module):
         self.spatial = nn.Conv2d(widths[0], widths[0], (channels, 1), bias=False)
         layers: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.ELU(), nn.MaxPool2d((1, 3))]
         left = (samples - 9) // 3
-        for inputs, outputs in zip(widths, widths[1:], strict=False):
+        for inputs, outputs in pairwise(widths):
             layers += [nn.Dropout(dropout), nn.Conv2d(inputs, outputs, (1, 10), bias=False)]
             layers += [nn.BatchNorm2d(outputs), nn.ELU(), nn.MaxPool2d((1, 3))]
             left = (left - 9) // 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -43,7 +45,7 @@ class ResNet1d(nn.Module):
         self.stem_norm = nn.BatchNorm1d(widths[0])
         self.pool = nn.MaxPool1d(3, stride=2, padding=1)
         blocks = [ResidualBlock(widths[0], widths[0], 1)]
-        blocks += [ResidualBlock(inputs, outputs, 2) for inputs, outputs in zip(widths, widths[1:], strict=False)]
+        blocks += [ResidualBlock(inputs, outputs, 2) for inputs, outputs in pairwise(widths)]
         self.blocks = nn.Sequential(*blocks)
         self.classify = nn.Linear(widths[-1], classes)
 

@@ -15,7 +15,6 @@ from device_agent.models.norms import with_group_norm
 from tests.compiled import compiled, device_step, learnable_windows, random_windows, randomise_norms, without_dropout
 from tests.judge import assert_parity, torch_step
 
-
 #: These fit the device's memory as they are; the others are checked in more of it, with fewer windows.
 DEVICE_MODELS = ("mi-bminet", "epidenet", "epidenet-short", "resnet1d")
 L2 = {True: 1_500_000, False: 20_000_000}

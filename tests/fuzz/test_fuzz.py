@@ -80,4 +80,4 @@ def test_no_plan_and_no_weights_crash_hang_or_overstep(repository, tmp_path):
     target = build(repository, tmp_path)
     ran = subprocess.run([target, *limits, corpus], cwd=tmp_path, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr[-5000:]
-    assert "INITED" in ran.stderr and "NEW" in ran.stderr, "the fuzzer must have found new paths"
+    assert "NEW" in ran.stderr, "the fuzzer must have found new paths"

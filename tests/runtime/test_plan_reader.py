@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from device_agent.engine.engine import Engine, EngineError
-from schemas.plan import PlanError, read_plan
+from schemas.plan import PlanError, Region, View, read_plan
 from schemas.weights import Weights, WeightsError, read_weights
-from tests.runtime.handmade import tiny_plan
+from tests.runtime.handmade import Code, tiny_plan
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +89,20 @@ def test_no_plan_with_a_right_checksum_and_wrong_content_harms_the_device(plan):
             outcomes["ran"] += 1
     assert outcomes["refused"] > 1000, outcomes
     assert outcomes["ran"] > 100, outcomes
+
+
+@pytest.mark.parametrize("region", range(8))
+def test_a_region_of_part_of_a_value_is_refused(plan, region):
+    odd = bytearray(plan)
+    struct.pack_into("<I", odd, 80 + 4 * region, struct.unpack_from("<I", plan, 80 + 4 * region)[0] + 1)
+    assert refused(resealed(odd)) == "BT_BAD_PLAN"
+
+
+def test_a_plan_whose_work_takes_hours_is_refused():
+    """2,000,000 rounds of copying two million values."""
+    big = (View(Region.ARENA, 0, (2_000_000,)),)
+    slow = tiny_plan(Code().loop(2_000_000).run("copy", 11, 11).end_loop(), big, arena=8_000_000)
+    assert refused(slow) == "BT_BAD_PLAN"
 
 
 def test_a_device_that_is_too_small_says_so(plan):

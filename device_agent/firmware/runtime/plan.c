@@ -53,7 +53,7 @@ static bt_status read_header(bt_plan *plan) {
         return BT_BAD_PLAN;
     for (uint32_t r = 0; r < BT_REGION_COUNT; r++) {
         plan->region_bytes[r] = bt_u32(file + BT_AT_REGIONS + 4 * r);
-        if (plan->region_bytes[r] > 1u << 28) return BT_BAD_PLAN;
+        if (plan->region_bytes[r] > 1u << 28 || plan->region_bytes[r] % 4) return BT_BAD_PLAN;
     }
     plan->weights_bytes = plan->region_bytes[BT_REGION_WEIGHTS];
     plan->training_bytes = bt_u32(file + BT_AT_TRAINING_BYTES);

@@ -11,7 +11,7 @@ bt_status bt_weights_open(bt_weights_header *header, const bt_plan *plan, const 
     if (bt_u16(file + 4) != 1) return BT_BAD_VERSION;
     memset(header, 0, sizeof *header);
     header->value_bytes = bt_u32(file + 8);
-    if (length - BT_WEIGHTS_HEADER_BYTES != header->value_bytes) return BT_BAD_LENGTH;
+    if (length - BT_WEIGHTS_HEADER_BYTES != header->value_bytes || length % 4) return BT_BAD_LENGTH;
     if (bt_crc32(0, file + 16, length - 16) != bt_u32(file + 12)) return BT_BAD_CRC;
     memcpy(header->plan_hash, file + 16, BT_HASH_BYTES);
     memcpy(header->parent_hash, file + 48, BT_HASH_BYTES);
