@@ -1,0 +1,116 @@
+"""Training on the RISC-V image without a link: the weights that come out, and the instructions that it took."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from biotrain.riscv.image import TRAINING_IMAGE, image
+from biotrain.riscv.machine import machine_words
+from device_agent.wearable.recording_file import pack_recording
+from schemas.errors import UserError
+from schemas.plan import Region, read_plan
+
+_SETTINGS = struct.Struct("<IIIIfffIffff")
+_WINDOW, _STEP = struct.Struct("<fQ"), struct.Struct("<Q")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRun:
+    """`batch` windows a step, in order, from the first again when all were used. A rate of 0 is left out as in C."""
+
+    steps: int
+    batch: int = 8
+    cosine: bool = False
+    dropout_seed: int = 0
+    learning_rate: float = 5e-3
+    momentum: float = 0.9
+    weight_decay: float = 1e-3
+    nesterov: bool = False
+    beta_1: float = 0.0
+    beta_2: float = 0.0
+    epsilon: float = 0.0
+    clip_norm: float = 0.0
+
+    def pack(self) -> bytes:
+        return _SETTINGS.pack(
+            self.batch, self.steps, self.cosine, self.dropout_seed, self.learning_rate, self.momentum,
+            self.weight_decay, self.nesterov, self.beta_1, self.beta_2, self.epsilon, self.clip_norm,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a run has left. Instructions are exact on one core; on several they are not counted, and are empty."""
+
+    values: bytes
+    """The weights, as a weights file holds them."""
+    losses: tuple[float, ...]
+    """One a window, in order."""
+    window_instructions: tuple[int, ...]
+    """Forward and backward pass of each window, preprocessing included."""
+    step_instructions: tuple[int, ...]
+    """Each optimiser step."""
+
+    def instructions_per_sample(self, batch: int) -> float:
+        """A training window and its share of the optimiser step, in the middle of all steps."""
+        if not self.window_instructions:
+            raise ValueError("instructions are counted on one core only")
+        return float(np.median(self.window_instructions) + np.median(self.step_instructions) / batch)
+
+
+def train(
+    plan: bytes,
+    weights: bytes,
+    counts: npt.NDArray[np.int16],
+    scale: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64],
+    run: TrainingRun,
+    *,
+    cores: int = 1,
+    timeout_s: float = 600.0,
+) -> Trained:
+    """`counts` [windows, channels, samples]. Raises UserError with the image's own words when it refuses."""
+    header = read_plan(plan).header
+    counting = cores == 1
+    files = {
+        "plan": plan,
+        "weights": weights,
+        "training": run.pack(),
+        "recording": pack_recording(counts, scale, labels, header.sampling_rate_hz),
+    }
+    words = machine_words(image(TRAINING_IMAGE), cores=cores, counting=counting)
+    with tempfile.TemporaryDirectory(prefix="biotrain-riscv-") as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        try:
+            done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=timeout_s, check=False)
+        except subprocess.TimeoutExpired:
+            raise UserError(
+                f"the RISC-V image did not end within {timeout_s:g} s: give it fewer steps, or more time"
+            ) from None
+        if done.returncode:
+            raise UserError(f"training on the RISC-V image failed: {' '.join(done.stderr.split())}")
+        result = (Path(folder) / "result").read_bytes()
+    return _read(result, run, header.region_bytes[Region.WEIGHTS], counting)
+
+
+def _read(result: bytes, run: TrainingRun, value_bytes: int, counting: bool) -> Trained:
+    losses, windows, steps = [], [], []
+    at = 0
+    for _ in range(run.steps):
+        for _ in range(run.batch):
+            loss, count = _WINDOW.unpack_from(result, at)
+            losses.append(loss)
+            windows.append(count)
+            at += _WINDOW.size
+        steps.append(_STEP.unpack_from(result, at)[0])
+        at += _STEP.size
+    assert len(result) == at + value_bytes
+    return Trained(result[at:], tuple(losses), tuple(windows if counting else ()), tuple(steps if counting else ()))

@@ -1,0 +1,135 @@
+/* Training alone, as an image of its own: the same engine and kernels as the wearable's, on windows from a file, with
+ * each window's and each step's instructions counted. Reads plan, weights, recording and training (u32 batch, steps,
+ * schedule, dropout seed; then bt_optimizer's fields) and writes result: for each window loss f32 and instructions
+ * u64; for each step instructions u64; then the weights. */
+#include <string.h>
+
+#include "../../app/window.h"
+#include "../../protocol/wire.h"
+#include "riscv.h"
+#include "semihosting.h"
+
+enum { SETTINGS_BYTES = 48, HEADER_BYTES = 32, RECORD_BYTES = 12, COUNT_BYTES = 8, CANNOT = 2 };
+
+typedef struct settings {
+    uint32_t batch, steps, seed;
+    bt_schedule schedule;
+    bt_optimizer optimizer;
+} settings;
+
+/* All that a run has; files lie in L3. */
+typedef struct training {
+    bt_port port;
+    bt_memory memory;
+    bt_plan plan;
+    bt_engine engine;
+    settings settings;
+    int result;
+} training;
+
+int main(void);
+
+static _Noreturn void refuse(const char *what, bt_status status) {
+    char line[160] = "biotrain-training: ";
+    strncat(line, what, 100);
+    if (status != BT_OK) strncat(line, bt_status_name(status) + 3, 40);
+    bt_complain(line);
+    bt_exit(CANNOT);
+}
+
+static uint8_t *load(training *t, const char *name, uint32_t *length) {
+    const int file = bt_file_open(name, BT_READ);
+    const int32_t bytes = file < 0 ? -1 : bt_file_length(file);
+    uint8_t *to = bytes > 0 ? bt_take_l3(&t->memory, (uint32_t)bytes) : NULL;
+    if (!to || !bt_file_read(file, 0, to, (uint32_t)bytes)) {
+        bt_complain(name);
+        refuse("that file is missing, or larger than L3", BT_OK);
+    }
+    bt_file_close(file);
+    *length = (uint32_t)bytes;
+    return to;
+}
+
+static void check(const char *what, bt_status status) {
+    if (status != BT_OK) refuse(what, status);
+}
+
+static void read_settings(training *t) {
+    settings *s = &t->settings;
+    uint32_t length;
+    const uint8_t *bytes = load(t, "training", &length);
+    if (length != SETTINGS_BYTES) refuse("training: wrong length", BT_OK);
+    bt_reader r = {.at = bytes, .left = length};
+    s->batch = bt_read_u32(&r);
+    s->steps = bt_read_u32(&r);
+    s->schedule = bt_read_u32(&r) ? BT_SCHEDULE_COSINE : BT_SCHEDULE_CONSTANT;
+    s->seed = bt_read_u32(&r);
+    s->optimizer.learning_rate = bt_read_f32(&r);
+    s->optimizer.momentum = bt_read_f32(&r);
+    s->optimizer.weight_decay = bt_read_f32(&r);
+    s->optimizer.nesterov = bt_read_u32(&r);
+    s->optimizer.beta_1 = bt_read_f32(&r);
+    s->optimizer.beta_2 = bt_read_f32(&r);
+    s->optimizer.epsilon = bt_read_f32(&r);
+    s->optimizer.clip_norm = bt_read_f32(&r);
+}
+
+static void tell(training *t, const uint8_t *bytes, uint32_t count) {
+    if (!bt_file_append(t->result, bytes, count)) refuse("result cannot be written", BT_OK);
+}
+
+static void train(training *t, const uint8_t *windows, uint32_t count) {
+    const settings *s = &t->settings;
+    const uint32_t channels = t->plan.channels, bytes = 4 + 4 * channels + 2 * channels * t->plan.samples;
+    t->engine.dropout_seed = s->seed;
+    check("beginning: ", bt_fit_begin(&t->engine));
+    for (uint32_t step = 0, next = 0; step < s->steps; step++) {
+        uint8_t record[RECORD_BYTES];
+        for (uint32_t i = 0; i < s->batch; i++, next = (next + 1) % count) {
+            const uint8_t *at = windows + (size_t)next * bytes;
+            const bt_window window = {.scale = (const float *)(const void *)(at + 4),
+                                      .counts = (const int16_t *)(const void *)(at + 4 + 4 * channels)};
+            bt_reader r = {.at = at, .left = 4};
+            bt_writer w = {.start = record, .most = sizeof record};
+            float loss;
+            const uint64_t before = bt_port_instructions(&t->port);
+            const bt_status status = bt_fit_sample(&t->engine, window, bt_read_u32(&r), &loss);
+            const uint64_t after = bt_port_instructions(&t->port);
+            check("a window: ", status);
+            bt_write_f32(&w, loss);
+            bt_write_u64(&w, after - before);
+            tell(t, record, w.length);
+        }
+        bt_optimizer optimizer = s->optimizer;
+        optimizer.learning_rate = bt_scheduled_rate(s->schedule, optimizer.learning_rate, 0, step, s->steps);
+        const uint64_t before = bt_port_instructions(&t->port);
+        check("a step: ", bt_fit_step(&t->engine, optimizer));
+        bt_writer w = {.start = record, .most = COUNT_BYTES};
+        bt_write_u64(&w, bt_port_instructions(&t->port) - before);
+        tell(t, record, w.length);
+    }
+    tell(t, bt_engine_weights(&t->engine, BT_BANK_CANDIDATE), t->plan.weights_bytes);
+}
+
+int main(void) {
+    static training t;
+    uint32_t plan_length, length;
+    bt_weights_header header;
+    t.port = (bt_port){.cores = bt_argument("cores", 1), .storage = -1, .event_log = -1, .source = {.file = -1}};
+    bt_riscv_memory(&t.memory);
+    const uint8_t *plan = load(&t, "plan", &plan_length);
+    check("plan: ", bt_plan_open(&t.plan, plan, plan_length));
+    check("plan: ", bt_engine_init(&t.engine, &t.plan, &t.port, &t.memory));
+    const uint8_t *weights = load(&t, "weights", &length);
+    check("weights: ", bt_weights_open(&header, &t.plan, weights, length));
+    memcpy(bt_engine_weights(&t.engine, BT_BANK_SERVING), weights + BT_WEIGHTS_HEADER_BYTES, t.plan.weights_bytes);
+    read_settings(&t);
+    const uint8_t *recording = load(&t, "recording", &length);
+    bt_reader r = {.at = recording + 8, .left = HEADER_BYTES - 8};
+    const uint32_t channels = bt_read_u32(&r), samples = bt_read_u32(&r), count = bt_read_u32(&r);
+    if (channels != t.plan.channels || samples != t.plan.samples || !count)
+        refuse("recording: its windows are not the plan's", BT_OK);
+    t.result = bt_file_open("result", BT_WRITE);
+    train(&t, recording + HEADER_BYTES, count);
+    bt_exit(0);
+}
