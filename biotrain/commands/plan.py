@@ -11,29 +11,39 @@ import typer
 from schemas.errors import UserError
 
 if TYPE_CHECKING:
-    from device_agent.compiler.compile import CompiledPlan
+    from torch import nn
+
+    from device_agent.compiler.compile import CompiledPlan, Signal
 
 PASSES = ("capture", "normalise", "differentiate", "in_place", "allocate")
 
 
 def main(
-    model: Annotated[str, typer.Argument(help="A model of the zoo: mi-bminet, epidenet, epidenet-short.")],
-    mode: Annotated[str, typer.Option(help="What is trained: full, last-layer, norm-only.")] = "full",
+    model: Annotated[str, typer.Argument(help="A model of the zoo (e.g. epidenet), or your own as FILE.py:NAME.")],
+    mode: Annotated[
+        str, typer.Option(help="What is trained: full, last-layer, norm-only, bias-only, or parameters: NAME,NAME.")
+    ] = "full",
     norm: Annotated[str, typer.Option(help="What batch norm becomes: group, frozen.")] = "group",
     batch: Annotated[int, typer.Option(min=1, help="Windows of one optimiser step.")] = 8,
+    optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw: decides how much state is kept.")] = "sgd",
+    input_size: Annotated[
+        str, typer.Option("--input", help="Windows as CHANNELSxSAMPLES, e.g. 8x1900; the zoo has sizes of its own.")
+    ] = "",
+    sampling_rate: Annotated[float, typer.Option(min=0.001, help="Hz, of your own model's windows.")] = 500.0,
     out: Annotated[Path | None, typer.Option(help="Write the plan file here.")] = None,
     dump_ir: Annotated[str, typer.Option(help=f"Print the program behind a pass: {', '.join(PASSES)}.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
 ) -> None:
-    """Compile a model of the zoo and say what one training step needs on the device.
+    """Compile a network and say what one training step needs on the device.
 
     Example:
 
         biotrain plan epidenet --norm group --json
+        biotrain plan my_module.py:Model --input 8x1900 --out my.plan
     """
     if dump_ir and dump_ir not in PASSES:
         raise UserError(f"there is no pass {dump_ir!r}: choose one of {', '.join(PASSES)}")
-    plan, texts = _compile(model, mode, norm, batch)
+    plan, texts = _compile(model, mode, norm, batch, optimizer, input_size, sampling_rate)
     if out is not None:
         from biotrain.files import write_whole
 
@@ -47,30 +57,81 @@ def main(
         _print_table(report, len(plan.file))
 
 
-def _compile(model: str, mode: str, norm: str, batch: int) -> tuple[CompiledPlan, dict[str, str]]:
-    from device_agent.models import SIZES, build_model
-
+def _compile(
+    model: str, mode: str, norm: str, batch: int, optimizer: str, input_size: str, sampling_rate: float
+) -> tuple[CompiledPlan, dict[str, str]]:
     try:
-        module = build_model(model)
+        import torch  # noqa: F401 - said once, in words, instead of wherever it is needed first
     except ImportError:
         raise UserError("compiling a model needs torch: install it with `pip install 'biotrain[torch]'`") from None
-    from device_agent.compiler.compile import Signal, compile_model
-    from device_agent.compiler.differentiate import Mode
+    from device_agent.compiler.compile import compile_model
     from device_agent.compiler.normalise import Norm
+    from device_agent.compiler.training_options import Mode, Optimizer
 
-    if mode not in list(Mode):
-        raise UserError(f"there is no mode {mode!r}: choose one of {', '.join(Mode)}")
     if norm not in list(Norm):
         raise UserError(f"there is no norm {norm!r}: choose one of {', '.join(Norm)}")
-    size = SIZES[model]
-    channels = tuple(f"channel{number + 1}" for number in range(size.channels))
-    classes = tuple(f"class{number}" for number in range(size.classes))
-    signal = Signal(channels, size.samples, size.sampling_rate_hz, classes)
+    if optimizer not in list(Optimizer):
+        raise UserError(f"there is no optimizer {optimizer!r}: choose one of {', '.join(Optimizer)}")
+    module, name, signal, shape = _find_model(model, input_size, sampling_rate)
+    names = {parameter for parameter, _ in module.named_parameters()}
+    chosen: Mode | list[str]
+    if mode in list(Mode):
+        chosen = Mode(mode)
+    elif "," in mode or "." in mode or "*" in mode or mode in names:
+        chosen = [part.strip() for part in mode.split(",")]
+    else:
+        raise UserError(f"there is no mode {mode!r}: choose one of {', '.join(Mode)}, or parameters: NAME,NAME")
     texts: dict[str, str] = {}
     plan = compile_model(
-        module, signal, name=model, norm=Norm(norm), mode=Mode(mode), batch=batch, watch=texts.__setitem__
+        module,
+        signal,
+        name=name,
+        norm=Norm(norm),
+        mode=chosen,
+        batch=batch,
+        optimizer=Optimizer(optimizer),
+        input_shape=shape,
+        watch=texts.__setitem__,
     )
     return plan, texts
+
+
+def _find_model(
+    model: str, input_size: str, sampling_rate: float
+) -> tuple[nn.Module, str, Signal, tuple[int, ...] | None]:
+    """The module, its name, the windows it is for, and the shape in which it takes them."""
+    from device_agent.compiler.compile import Signal
+    from device_agent.models import SIZES, ModelSize, build_model
+
+    file, _, attribute = model.rpartition(":")
+    sizes = _parse_size(input_size)
+    if not file:
+        if model.endswith(".py"):
+            raise UserError(f"say which network of {model} to compile: {model}:NAME")
+        known = SIZES.get(model)
+        size = ModelSize(*sizes, known.classes, known.sampling_rate_hz) if known and sizes else known
+        module, shape, name = build_model(model, size), None, model
+        assert size is not None  # build_model has refused a name that is not there
+    else:
+        from device_agent.compiler.user_module import input_and_classes, load_module
+
+        if sizes is None:
+            raise UserError(f"say how large the windows of {model} are: --input CHANNELSxSAMPLES, e.g. --input 8x1900")
+        module, name = load_module(Path(file), attribute), attribute
+        shape, classes = input_and_classes(module, *sizes)
+        size = ModelSize(*sizes, classes, sampling_rate)
+    channels = tuple(f"channel{number + 1}" for number in range(size.channels))
+    labels = tuple(f"class{number}" for number in range(size.classes))
+    return module, name, Signal(channels, size.samples, size.sampling_rate_hz, labels), shape
+
+
+def _parse_size(text: str) -> tuple[int, int] | None:
+    if not text:
+        return None
+    channels, by, samples = text.lower().partition("x")
+    if not (by and channels.isdigit() and samples.isdigit() and int(channels) and int(samples)):
+        raise UserError(f"--input {text!r} is no window size: expected CHANNELSxSAMPLES, e.g. 8x1900")
+    return int(channels), int(samples)
 
 
 def _print_table(report: dict[str, Any], file_bytes: int) -> None:
@@ -89,7 +150,7 @@ def _print_table(report: dict[str, Any], file_bytes: int) -> None:
         ("training state in L2, at its peak", memory["total_bytes"], "bytes"),
         ("  weights", memory["weights_bytes"], "bytes"),
         ("  gradients", memory["gradients_bytes"], "bytes"),
-        ("  momentum", memory["optimizer_bytes"], "bytes"),
+        ("  optimiser", memory["optimizer_bytes"], "bytes"),
         ("  arena", memory["arena_bytes"], "bytes"),
         ("  arena, lower bound", memory["arena_lower_bound_bytes"], "bytes"),
         ("resident beside it", memory["resident_bytes"], "bytes"),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import operator
+import re
 from typing import Any
 
 import torch
 from torch import nn
 
 from device_agent.compiler.errors import CompileError
+from device_agent.compiler.hints import nearest
 from device_agent.compiler.ir import Graph, Op, Parameter, Value
 from device_agent.compiler.operators import CAPTURES
 from device_agent.compiler.operators.base import Call
@@ -26,13 +27,18 @@ def capture(module: nn.Module, input_shape: tuple[int, ...]) -> Graph:
 
     Raises CompileError for an operator that is not there, with its place in the user's module.
     """
+    tensors = [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]
+    state = dict(tensors)
+    for held, tensor in tensors:
+        if tensor.dtype != torch.float32 and not held.endswith(_IGNORED):
+            raise CompileError(f"{held} is {tensor.dtype}: the device computes in float32; convert with .float()")
     try:
         exported = torch.export.export(module.train(), (torch.zeros(1, *input_shape),))
     except Exception as error:  # torch.export raises dozens of kinds; all are the user's model
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CompileError(f"{type(module).__name__} cannot be exported for input {input_shape}: {reason}") from error
+        raise CompileError(
+            f"{type(module).__name__} cannot be exported for input {input_shape}: {_reason(error)}"
+        ) from error
     signature = exported.graph_signature
-    state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     ops: list[Op] = []
     parameters: list[Parameter] = []
@@ -42,6 +48,11 @@ def capture(module: nn.Module, input_shape: tuple[int, ...]) -> Graph:
     for node in exported.graph.nodes:
         if node.op == "placeholder":
             name = names.get(node.name)
+            if node.name in signature.inputs_to_lifted_tensor_constants:
+                raise CompileError(
+                    f"{type(module).__name__} makes a tensor of its own in forward ({node.name}): "
+                    "only its parameters and buffers can be used"
+                )
             if name is None:
                 inputs.append(Value.new("input", input_shape))
                 values[node.name] = inputs[-1]
@@ -62,9 +73,17 @@ def capture(module: nn.Module, input_shape: tuple[int, ...]) -> Graph:
     return Graph(ops, inputs[0], output, parameters, features)
 
 
+def _reason(error: Exception) -> str:
+    """The first line that tells something; shapes and branches that depend on the data get words of their own."""
+    text = str(error).strip()
+    own = [place for place in re.findall(r'File "([^"]+)", line (\d+)', text) if "/torch/" not in place[0]]
+    where = f" ({own[-1][0].rsplit('/', 1)[-1]}:{own[-1][1]})" if own else ""
+    if "data-dependent" in text or "DataDependent" in type(error).__name__:
+        return f"a branch or a shape depends on the data{where}; every window must take the same path"
+    return (text.splitlines()[0] if text else type(error).__name__) + where
+
+
 def _parameter(name: str, tensor: torch.Tensor, parameters: list[Parameter]) -> Value:
-    if tensor.dtype != torch.float32:
-        raise CompileError(f"{name} is {tensor.dtype}: the device computes in float32; convert the model with .float()")
     value = Value.new(name, tuple(tensor.shape) or (1,), Region.WEIGHTS)
     parameters.append(Parameter(name, value, trained=isinstance(tensor, nn.Parameter)))
     return value
@@ -87,9 +106,8 @@ def _call(node: Any, values: dict[str, Captured], ops: list[Op]) -> Captured:
     target, layer, location = str(node.target), _layer(node), _location(node)
     rule = CAPTURES.get(target)
     if rule is None:
-        known = difflib.get_close_matches(target, CAPTURES, n=1, cutoff=0.3)
-        hint = f"; the nearest that works is {known[0]}" if known else ""
-        raise CompileError(f"{layer or node.name}{location and f' ({location})'}: {target} is not supported{hint}")
+        where = f"{layer or node.name}{location and f' ({location})'}"
+        raise CompileError(f"{where}: {target} is not supported{nearest(target, CAPTURES)}")
     names = [argument.name for argument in node.target._schema.arguments]
     given = {**dict(zip(names, node.args, strict=False)), **node.kwargs}
     arguments = {key: _argument(value, values) for key, value in given.items()}

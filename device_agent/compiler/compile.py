@@ -70,7 +70,12 @@ class CompiledPlan:
         missing = [name for name, _ in self.parameters if name not in state]
         if missing:
             raise CompileError(f"the module has no {missing[0]}: it is not the one that was compiled")
-        values = [state[name].detach().numpy().astype("<f4") for name, _ in self.parameters]
+        for name, shape in self.parameters:
+            if (tuple(state[name].shape) or (1,)) != shape:
+                raise CompileError(f"{name} has shape {tuple(state[name].shape)}, the plan was compiled with {shape}")
+            if not bool(state[name].isfinite().all()):
+                raise CompileError(f"{name} holds NaN or infinity: the weights of this module cannot be used")
+        values = [state[name].detach().cpu().numpy().astype("<f4") for name, _ in self.parameters]
         return Weights(self.hash, version, b"".join(v.tobytes() for v in values), Origin.PRETRAINED).pack()
 
     def load_values(self, values: bytes) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
@@ -93,17 +98,18 @@ def compile_model(
     mode: Mode | Sequence[str] = Mode.FULL,
     preprocessing: Preprocessing | None = None,
     model_channels: int | None = None,
+    input_shape: tuple[int, ...] | None = None,
     batch: int = 8,
     loss: Loss = Loss(),
     optimizer: Optimizer = Optimizer.SGD,
     watch: Watcher = lambda name, text: None,
 ) -> CompiledPlan:
-    """Compiles a module with input [N, 1, channels, samples] and output [N, classes].
+    """Compiles a module with input [N, 1, channels, samples] (or [N, *input_shape]) and output [N, classes].
 
     The same module, signal and settings always give the same bytes. Raises CompileError.
     """
     channels = len(signal.channels)
-    graph = capture(module, (1, model_channels or channels, signal.samples))
+    graph = capture(module, input_shape or (1, model_channels or channels, signal.samples))
     watch("capture", print_ops(graph.ops))
     if graph.output.shape != (len(signal.classes),):
         raise CompileError(f"the model has {graph.output.shape[0]} outputs, there are {len(signal.classes)} classes")

@@ -22,6 +22,8 @@ class Preprocessing:
     """[channels out, channels in]: channel order, derivations, re-referencing."""
     sections: Floats | None = None
     """[s, 5] second-order sections b0 b1 b2 a1 a2 (scipy's `sos` without the column of ones)."""
+    log_floor: float | None = None
+    """Take log(max(x, log_floor)): for envelopes, whose changes from day to day are factors. In the source's unit."""
     centre: bool = False
     """Subtract each channel's mean over the window."""
     offset: Floats | None = None
@@ -41,6 +43,8 @@ class Preprocessing:
                 x[..., t] = b0 * given + z1
                 z1 = b1 * given - a1 * x[..., t] + z2
                 z2 = b2 * given - a2 * x[..., t]
+        if self.log_floor is not None:
+            x = np.log(np.maximum(x, np.float32(self.log_floor)))
         if self.centre:
             x = x - x.mean(axis=-1, keepdims=True)
         if self.offset is not None and self.gain is not None:
@@ -74,6 +78,10 @@ def preprocess(steps: Preprocessing, channels: int, samples: int, target: Value,
     if steps.sections is not None:
         sections = constants.add("sections", steps.sections)
         ops.append(Op("filter_sections", (final, sections, final), {}, "preprocessing"))
+    if steps.log_floor is not None:
+        bounds = {"low": steps.log_floor, "high": float(np.finfo(np.float32).max)}
+        ops.append(Op("clamp_forward", (final, final), bounds, "preprocessing"))
+        ops.append(Op("log_forward", (final, final), {}, "preprocessing"))
     if steps.centre:
         ops.append(Op("centre_channels", (final, final), {}, "preprocessing"))
     if steps.offset is not None and steps.gain is not None:
@@ -92,6 +100,8 @@ def _check(steps: Preprocessing, channels: int, model_channels: int) -> None:
     expect("gain", steps.gain, (model_channels,))
     if steps.sections is not None:
         expect("sections", steps.sections, (len(steps.sections), 5))
+    if steps.log_floor is not None and not 0 < steps.log_floor < np.inf:
+        raise CompileError(f"preprocessing log_floor: expected a positive number, got {steps.log_floor}")
     if (steps.offset is None) != (steps.gain is None):
         raise CompileError("preprocessing: offset and gain go together")
     if steps.matrix is None and channels != model_channels:

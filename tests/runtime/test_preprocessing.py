@@ -12,7 +12,7 @@ from device_agent.compiler.errors import CompileError
 from device_agent.compiler.preprocessing import Preprocessing
 from device_agent.engine.engine import Engine
 from schemas.plan import Region
-from tests.compiled import SCALE, random_windows, signal
+from tests.compiled import SCALE, Windows, random_windows, signal
 
 
 def on_the_device(steps: Preprocessing, windows, model_channels: int) -> np.ndarray:
@@ -62,3 +62,12 @@ def test_without_steps_the_input_is_counts_times_scale():
 def test_a_matrix_of_the_wrong_shape_is_refused_with_the_shape_that_was_expected():
     with pytest.raises(CompileError, match=r"matrix: expected \(2, 3\)"):
         on_the_device(Preprocessing(matrix=np.eye(3, dtype=np.float32)), random_windows(1, 3, 50, 2), 2)
+
+
+def test_an_envelope_is_taken_as_logarithm_above_its_floor():
+    windows = random_windows(1, 3, 50, 2)
+    positive = Windows(np.abs(windows.counts), windows.labels)
+    steps = Preprocessing(log_floor=0.25)
+    expected = np.log(np.maximum(positive.counts[0] * np.float32(SCALE), 0.25))
+    np.testing.assert_allclose(on_the_device(steps, positive, 3), expected, atol=1e-6)
+    np.testing.assert_allclose(steps.apply(positive.inputs[0, 0]), expected, atol=1e-6)
