@@ -1,0 +1,203 @@
+"""Random networks of all operators, one training step each, against torch; both kernel sets give the same bits.
+
+For more: BIOTRAIN_RANDOM_NETWORKS=300 pytest tests/compiler/test_random_networks.py -m slow
+"""
+
+from __future__ import annotations
+
+import math
+import os
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from device_agent.compiler.normalise import Norm
+from device_agent.engine.engine import CANDIDATE, Engine
+from tests.compiled import compiled, device_step, random_windows, randomise_norms
+from tests.judge import Step, relative_error, torch_step
+
+Shape = tuple[int, int, int]
+COUNT = int(os.environ.get("BIOTRAIN_RANDOM_NETWORKS", "40"))
+
+
+class Residual(nn.Module):
+    def __init__(self, body: nn.Module, around: nn.Module) -> None:
+        super().__init__()
+        self.body, self.around = body, around
+
+    def forward(self, x):
+        return self.around(x) + self.body(x)
+
+
+class Joined(nn.Module):
+    def __init__(self, one: nn.Module, other: nn.Module, dim: int) -> None:
+        super().__init__()
+        self.one, self.other, self.dim = one, other, dim
+
+    def forward(self, x):
+        return torch.cat([self.one(x), self.other(x)], self.dim)
+
+
+class Crop(nn.Module):
+    def __init__(self, dim: int, start: int, end: int) -> None:
+        super().__init__()
+        self.dim, self.start, self.end = dim, start, end
+
+    def forward(self, x):
+        return x.narrow(self.dim, self.start, self.end - self.start)
+
+
+class Turn(nn.Module):
+    def __init__(self, order: tuple[int, ...]) -> None:
+        super().__init__()
+        self.order = order
+
+    def forward(self, x):
+        return x.permute(0, *self.order)
+
+
+class LogPower(nn.Module):
+    def forward(self, x):
+        return torch.log(torch.clamp(torch.square(x), min=0.05))
+
+
+def convolution(draw, shape: Shape) -> nn.Module | None:
+    channels, height, width = shape
+    kernel = draw(st.integers(1, min(3, height))), draw(st.integers(1, min(9, width)))
+    padding = draw(st.integers(0, 2)), draw(st.integers(0, 6))
+    dilation = draw(st.integers(1, 2)), draw(st.integers(1, 3))
+    stride = draw(st.integers(1, 2)), draw(st.integers(1, 3))
+    groups = draw(st.sampled_from([g for g in range(1, channels + 1) if channels % g == 0]))
+    spans = [size + 2 * p - d * (k - 1) for size, p, d, k in zip(shape[1:], padding, dilation, kernel, strict=True)]
+    if min(spans) < 1:
+        return None
+    outputs = groups * draw(st.integers(1, 3))
+    return nn.Conv2d(channels, outputs, kernel, stride, padding, dilation, groups, bias=draw(st.booleans()))
+
+
+def pool(draw, shape: Shape) -> nn.Module:
+    kernel = draw(st.integers(1, min(3, shape[1]))), draw(st.integers(1, min(6, shape[2])))
+    stride = draw(st.integers(1, 3)), draw(st.integers(1, 4))
+    padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
+    ceil = draw(st.booleans())
+    if draw(st.booleans()):
+        return nn.MaxPool2d(kernel, stride, padding, ceil_mode=ceil)
+    return nn.AvgPool2d(kernel, stride, padding, ceil_mode=ceil, count_include_pad=draw(st.booleans()))
+
+
+def adaptive(draw, shape: Shape) -> nn.Module:
+    size = draw(st.integers(1, shape[1])), draw(st.integers(1, shape[2]))
+    return draw(st.sampled_from([nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d]))(size)
+
+
+def norm(draw, shape: Shape) -> nn.Module | None:
+    if math.prod(shape) < 8:  # the norm of few values is ill-conditioned
+        return None
+    kinds = [nn.BatchNorm2d(shape[0]), nn.GroupNorm(1, shape[0])]
+    if shape[2] >= 6:
+        kinds.append(nn.LayerNorm(shape[2]))
+    return draw(st.sampled_from(kinds))
+
+
+def activation(draw, shape: Shape) -> nn.Module:
+    smooth = [nn.ELU(), nn.ELU(0.5), nn.GELU(), nn.GELU("tanh"), LogPower()]
+    return draw(st.sampled_from([nn.ReLU(), *smooth]))
+
+
+def residual(draw, shape: Shape) -> nn.Module:
+    height, width = draw(st.sampled_from([1, 3])), draw(st.sampled_from([1, 3, 5]))
+    body = nn.Conv2d(shape[0], shape[0], (height, width), padding=(height // 2, width // 2))
+    around = nn.Identity() if draw(st.booleans()) else nn.Conv2d(shape[0], shape[0], 1)
+    return Residual(nn.Sequential(body, activation(draw, shape)), around)
+
+
+def joined(draw, shape: Shape) -> nn.Module:
+    dim = draw(st.integers(1, 3))
+    one = nn.Conv2d(shape[0], draw(st.integers(1, 3)) if dim == 1 else 2, 1)
+    other = nn.Identity() if dim == 1 and draw(st.booleans()) else nn.Conv2d(shape[0], 2, 1)
+    return Joined(one, nn.Sequential(other, activation(draw, shape)), dim)
+
+
+def rearranged(draw, shape: Shape) -> nn.Module:
+    if draw(st.booleans()):
+        return Turn(tuple(draw(st.permutations([1, 2, 3]))))
+    dim = draw(st.integers(1, 3))
+    start = draw(st.integers(0, shape[dim - 1] - 1))
+    return Crop(dim, start, draw(st.integers(start + 1, shape[dim - 1])))
+
+
+def padded(draw, shape: Shape) -> nn.Module:
+    return nn.ZeroPad2d(tuple(draw(st.integers(0, 3)) for _ in range(4)))
+
+
+def linear(draw, shape: Shape) -> nn.Module:
+    return nn.Linear(shape[2], draw(st.integers(1, 12)), bias=draw(st.booleans()))
+
+
+LAYERS = (convolution, convolution, pool, adaptive, norm, activation, residual, joined, rearranged, padded, linear)
+
+
+@st.composite
+def networks(draw):
+    """A module, its window's channels and samples, and its classes."""
+    channels, samples, classes = draw(st.integers(1, 4)), draw(st.integers(8, 40)), draw(st.integers(2, 5))
+    torch.manual_seed(draw(st.integers(0, 2**16)))
+    body = nn.Sequential()
+    shape: Shape = (1, channels, samples)
+    for _ in range(draw(st.integers(1, 7))):
+        layer = draw(st.sampled_from(LAYERS))(draw, shape)
+        if layer is None:
+            continue
+        with torch.no_grad():
+            after = tuple(nn.Sequential(*body, layer).eval()(torch.zeros(2, 1, channels, samples)).shape[1:])
+        if math.prod(after) <= 4000:
+            body.append(layer)
+            shape = after
+    network = nn.Sequential(*body, nn.Flatten(), nn.Linear(math.prod(shape), classes))
+    return randomise_norms(network), channels, samples, classes
+
+
+def assert_step(ours: Step, exact: Step, single: Step, network: nn.Module) -> None:
+    """The judge's bound; a tensor is held against the largest gradient of the network where its own nearly vanishes,
+    as that of a bias in front of a norm does in exact arithmetic."""
+    largest = max(float(np.abs(tensor).max()) for tensor in exact.gradients.values())
+    for name, tensor in exact.gradients.items():
+        size = max(float(np.abs(tensor).max()), 1e-3 * largest, 1e-12)
+        error = float(np.abs(ours.gradients[name] - tensor).max()) / size
+        allowed = max(1e-4, 3 * float(np.abs(single.gradients[name] - tensor).max()) / size)
+        assert error <= allowed, f"gradient of {name}: {error:.2e} > {allowed:.2e} in {network}"
+        allowed = max(1e-4, 3 * relative_error(single.weights[name], exact.weights[name]))
+        error = relative_error(ours.weights[name], exact.weights[name])
+        assert error <= allowed, f"weight {name}: {error:.2e} > {allowed:.2e} in {network}"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@seed(20)
+@settings(max_examples=COUNT, deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=False)
+@given(networks())
+def test_a_random_network_trains_as_in_torch(case):
+    network, channels, samples, classes = case
+    windows = random_windows(2, channels, samples, classes, seed=1)
+    plan = compiled(network, windows, classes, Norm.FROZEN)
+    bits = []
+    for portable in (False, True):
+        with Engine(plan.file, plan.weights_file(network)) as engine:
+            if portable:
+                engine.use_portable_kernels()
+            ours = device_step(plan, engine, windows)
+            bits.append(engine.values(CANDIDATE))
+    assert bits[0] == bits[1], "the two kernel sets differ"
+    exact, single = (
+        torch_step(network, windows.inputs, windows.labels, dtype, frozen=True)
+        for dtype in (torch.float64, torch.float32)
+    )
+    assert ours.loss == pytest.approx(
+        exact.loss, abs=max(1e-4 * abs(exact.loss), 1e-5, 3 * abs(single.loss - exact.loss))
+    )
+    assert_step(ours, exact, single, network)
