@@ -79,8 +79,7 @@ int main(void) {
     char device_id[BT_DEVICE_ID_BYTES] = "wearable-1", ready[256] = "";
     bt_app *app;
     port.cores = bt_argument("cores", 1);
-    port.logged = bt_argument("logged", 0);
-    port.event_log = bt_file_open("log", BT_APPEND);
+    bt_riscv_open_event_log(&port);
     read_line("device-id", device_id, sizeof device_id);
     read_line("ready", ready, sizeof ready);
     if (!bt_riscv_open_storage(&port)) refuse("the storage file cannot be used", BT_OK);

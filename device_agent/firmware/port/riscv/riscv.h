@@ -19,7 +19,8 @@ struct bt_port {
     uint32_t cores;
     bt_console console; /* the link */
     int storage;
-    int event_log;   /* negative: none */
+    int event_log; /* negative: none */
+    uint32_t log_end;
     uint32_t logged; /* at start: index of the newest event in it */
     bt_source source;
 };
@@ -30,6 +31,8 @@ void bt_riscv_memory(bt_memory *memory);
 void bt_riscv_sleep(bt_port *port, uint64_t due_us, bool sending);
 /* storage.c */
 bool bt_riscv_open_storage(bt_port *port);
+/* event_log.c: there is one when somebody has made the file. */
+void bt_riscv_open_event_log(bt_port *port);
 /* source.c: without a file there are no electrodes. False when the file is no recording. */
 bool bt_riscv_open_recording(bt_port *port, uint32_t speed_percent);
 

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum bt_file_mode { BT_READ = 1, BT_READ_WRITE = 3, BT_WRITE = 5, BT_APPEND = 9 } bt_file_mode;
+typedef enum bt_file_mode { BT_READ = 1, BT_READ_WRITE = 3, BT_WRITE = 5 } bt_file_mode;
 
 /* A handle, or a negative number. */
 int bt_file_open(const char *name, bt_file_mode mode);
