@@ -114,4 +114,6 @@ OPERATIONS: dict[str, Operation] = {
         optional=("class_weights",),
     ),
     "adam": Operation(59, ("weight", "gradient", "first", "second"), ("weight", "first", "second"), ("decoupled",)),
+    "tanh_forward": Operation(60, ("x", "y"), ("y",), in_place=("x", "y")),
+    "tanh_backward": Operation(61, ("dy", "y", "dx"), ("dx",), in_place=("dy", "dx")),
 }

@@ -89,6 +89,7 @@ NETWORKS = {
     "elu": lambda: network(nn.Conv2d(1, 4, (1, 3)), nn.ELU(), nn.Conv2d(4, 2, (1, 2)), nn.ELU(0.3)),
     "gelu": lambda: network(nn.Conv2d(1, 4, (1, 3)), nn.GELU(), nn.Conv2d(4, 2, (1, 2))),
     "gelu, tanh": lambda: network(nn.Conv2d(1, 4, (1, 3)), nn.GELU(approximate="tanh"), nn.Conv2d(4, 2, (1, 2))),
+    "tanh": lambda: network(nn.Conv2d(1, 4, (1, 3)), nn.Tanh(), nn.Conv2d(4, 2, (1, 2))),
     "square, pool, log": lambda: network(
         nn.Conv2d(1, 4, (1, 3)), Function(torch.square), nn.AvgPool2d((1, 7), stride=(1, 3)), Function(safe_log)
     ),

@@ -20,6 +20,7 @@ from device_agent.compiler.operators import (
     shape,
     slicing,
     square,
+    tanh,
 )
 from device_agent.compiler.operators.base import Operator
 
@@ -41,6 +42,7 @@ OPERATORS: tuple[Operator, ...] = (
     shape.OPERATOR,
     slicing.OPERATOR,
     square.OPERATOR,
+    tanh.OPERATOR,
 )
 
 CAPTURES = {target: rule for operator in OPERATORS for target, rule in operator.captures.items()}

@@ -57,6 +57,8 @@ enum { BT_OP_END = 0, BT_OP_LOOP = 1, BT_OP_END_LOOP = 2, BT_OP_FIRST_KERNEL = 8
     X(clipped_max_pool_forward, 56, 2, 7, 0x02)            \
     X(clipped_max_pool_backward, 57, 3, 7, 0x04)           \
     X(smoothed_cross_entropy, 58, 4, 1, 0x0c)              \
-    X(adam, 59, 4, 1, 0x0d)
+    X(adam, 59, 4, 1, 0x0d)                                \
+    X(tanh_forward, 60, 2, 0, 0x02)                        \
+    X(tanh_backward, 61, 3, 0, 0x04)
 
 #endif
