@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,32 @@ def train(
 
     With `checkpoint`, the state after each epoch is kept there and a later call continues from it.
     """
+    with _one_thread():
+        return _train(module, inputs, labels, settings, checkpoint, on_epoch)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """These networks are too small for two: on a busy machine threads that wait for each other take 70 times as long.
+
+    And the sums, and so the weights, do not depend on how many cores there are.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _train(
+    module: nn.Module,
+    inputs: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64],
+    settings: TrainingSettings,
+    checkpoint: Path | None,
+    on_epoch: OnEpoch,
+) -> list[Epoch]:
     torch.manual_seed(settings.seed)
     optimizer = torch.optim.AdamW(module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     epochs = _continue(checkpoint, module, optimizer) if checkpoint else []
