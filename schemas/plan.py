@@ -21,7 +21,7 @@ VERSION = (1, 0)
 DEVICE_CLASS_GAP9 = 1
 NO_VIEW = 0xFFFF
 NO_FEATURES = 0xFFFFFFFF
-_HEADER = struct.Struct("<4sHHIIIIII32sIIIf8IIIIIII")
+_HEADER = struct.Struct("<4sHHIIIIII32sIIIf8IIIIIIIII")
 _HEADER_BYTES = 256
 _SECTION = struct.Struct("<IIII")
 _VIEW = struct.Struct("<BBBBI4I4III")
@@ -91,6 +91,10 @@ class PlanHeader:
     loss_view: int
     training_bytes: int
     """Training state in L2 at its peak."""
+    batch: int = 1
+    """Windows that *train* runs over at once: more than one for exact batch norm."""
+    batch_view: int = 0
+    """Where their inputs lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,8 @@ def pack_plan(
             header.loss_view,
             header.training_bytes,
             len(sections),
+            header.batch if header.batch > 1 else 0,
+            header.batch_view,
         ).ljust(_HEADER_BYTES, b"\0")
 
     return head(_checksum(head(0) + table + body)) + table + body
@@ -172,7 +178,7 @@ def read_plan(file: bytes) -> Plan:
     if _checksum(file[:signed_length]) != crc:
         raise PlanError("the plan has been altered: its checksum does not match; transfer or compile it again")
     names: dict[str, Any] = {}
-    for index in range(fields[-1]):
+    for index in range(fields[27]):
         kind, offset, size, _ = _SECTION.unpack_from(file, _HEADER_BYTES + index * _SECTION.size)
         if kind == _Section.NAMES:
             names = json.loads(file[offset : offset + size])
@@ -188,5 +194,7 @@ def read_plan(file: bytes) -> Plan:
         features_view=fields[24],
         loss_view=fields[25],
         training_bytes=fields[26],
+        batch=fields[28] or 1,
+        batch_view=fields[29],
     )
     return Plan(header, names, hashlib.sha256(file[:signed_length]).hexdigest())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-END, LOOP, END_LOOP = 0, 1, 2
+END, LOOP, END_LOOP, WINDOW = 0, 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,4 +116,16 @@ OPERATIONS: dict[str, Operation] = {
     "adam": Operation(59, ("weight", "gradient", "first", "second"), ("weight", "first", "second"), ("decoupled",)),
     "tanh_forward": Operation(60, ("x", "y"), ("y",), in_place=("x", "y")),
     "tanh_backward": Operation(61, ("dy", "y", "dx"), ("dx",), in_place=("dy", "dx")),
+    "batch_norm_forward": Operation(
+        62, ("x", "gamma", "beta", "statistics", "y"), ("statistics", "y"), (), ("eps",), in_place=("x", "y")
+    ),
+    "batch_norm_backward": Operation(
+        63,
+        ("dy", "x", "statistics", "gamma", "dx", "dgamma", "dbeta"),
+        ("dx", "dgamma", "dbeta"),
+        in_place=("dy", "dx"),
+    ),
+    "batch_norm_track": Operation(
+        64, ("statistics", "mean", "variance"), ("mean", "variance"), ("count",), ("momentum",)
+    ),
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ class Step:
     loss: float
     gradients: Arrays
     weights: Arrays
+    running: Arrays = field(default_factory=dict)
+    """Running statistics behind the step."""
 
 
 def torch_step(
@@ -61,7 +63,9 @@ def torch_step(
         if clip_norm:
             nn.utils.clip_grad_norm_(list(trained.values()), clip_norm)
         chosen.step()
-    return Step(loss.item(), gradients, {name: p.detach().double().numpy() for name, p in module.named_parameters()})
+    weights = {name: p.detach().double().numpy() for name, p in module.named_parameters()}
+    running = {name: b.double().numpy() for name, b in module.named_buffers() if b.is_floating_point()}
+    return Step(loss.item(), gradients, weights, running)
 
 
 def relative_error(ours: np.ndarray, exact: np.ndarray) -> float:

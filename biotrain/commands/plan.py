@@ -23,7 +23,7 @@ def main(
     mode: Annotated[
         str, typer.Option(help="What is trained: full, last-layer, norm-only, bias-only, or parameters: NAME,NAME.")
     ] = "full",
-    norm: Annotated[str, typer.Option(help="What batch norm becomes: group, frozen.")] = "group",
+    norm: Annotated[str, typer.Option(help="What batch norm becomes: group, frozen, batch (exact).")] = "group",
     batch: Annotated[int, typer.Option(min=1, help="Windows of one optimiser step.")] = 8,
     optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw: decides how much state is kept.")] = "sgd",
     input_size: Annotated[

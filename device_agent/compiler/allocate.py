@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from device_agent.compiler.ir import Program, Storage
-from device_agent.compiler.memory.problem import Problem
+from device_agent.compiler.memory.problem import Buffer, Problem
 from device_agent.compiler.memory.solver import solve
 from device_agent.compiler.memory.validator import validate
 from device_agent.compiler.schedule import lifetimes
@@ -22,12 +22,21 @@ class Arena:
     """Of the program that needs most: what the timeline picture shows."""
 
 
-def allocate_arena(programs: list[Program], input_storage: Storage) -> Arena:
-    """The programs run one after another, so they share the arena; the input window lies at its start in all."""
+def allocate_arena(programs: list[Program], input_storage: Storage, batch: Storage | None = None) -> Arena:
+    """The programs run one after another, so they share the arena; the input window lies at its start in all.
+
+    With a `batch` of inputs that one lies at the start, and stays while windows are prepared for it (`programs[0]`).
+    """
     input_storage.offset = 0
+    if batch is not None:
+        batch.offset, input_storage.offset = 0, batch.bytes
     arenas = []
     for program in programs:
-        problem = lifetimes(program, Region.ARENA, frozenset({input_storage}))
+        before = frozenset({input_storage} if batch is None else {input_storage, batch})
+        problem = lifetimes(program, Region.ARENA, before)
+        if batch is not None and program is programs[0]:
+            held = Buffer(batch, "inputs of the batch", batch.bytes, 0, len(program.ops) + 1, 0)
+            problem = Problem((held, *problem.buffers))
         offsets, size = solve(problem)
         validate(problem, offsets, size)
         for storage, offset in offsets.items():

@@ -33,7 +33,7 @@ def capture(module: nn.Module, input_shape: tuple[int, ...]) -> Graph:
         if tensor.dtype != torch.float32 and not held.endswith(_IGNORED):
             raise CompileError(f"{held} is {tensor.dtype}: the device computes in float32; convert with .float()")
     try:
-        exported = torch.export.export(module.train(), (torch.zeros(1, *input_shape),))
+        exported = _export(module, input_shape)
     except Exception as error:  # torch.export raises dozens of kinds; all are the user's model
         raise CompileError(
             f"{type(module).__name__} cannot be exported for input {input_shape}: {_reason(error)}"
@@ -71,6 +71,16 @@ def capture(module: nn.Module, input_shape: tuple[int, ...]) -> Graph:
     linears = [op for op in ops if op.kind == "linear_forward"]
     features = linears[-1].operand("x") if linears and linears[-1].operand("y") is output else None
     return Graph(ops, inputs[0], output, parameters, features)
+
+
+def _export(module: nn.Module, input_shape: tuple[int, ...]) -> Any:
+    """With one window; with two where batch norm over features alone cannot see a single one."""
+    try:
+        return torch.export.export(module.train(), (torch.zeros(1, *input_shape),))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        return torch.export.export(module, (torch.zeros(2, *input_shape),))
 
 
 def _reason(error: Exception) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from device_agent.compiler.allocate import Arena, allocate_arena, allocate_slots
+from device_agent.compiler.batch import tracking, widen
 from device_agent.compiler.capture import capture
 from device_agent.compiler.differentiate import choose_trained, describe, inference, training, update
 from device_agent.compiler.emit import Emitter
@@ -18,6 +19,7 @@ from device_agent.compiler.in_place import share_storage
 from device_agent.compiler.ir import Graph, Program, Value, print_ops
 from device_agent.compiler.normalise import Norm, normalise
 from device_agent.compiler.operators import MACS
+from device_agent.compiler.operators.norm import BATCH_NORM
 from device_agent.compiler.preprocessing import Constants, Preprocessing, preprocess
 from device_agent.compiler.schedule import drop_views
 from device_agent.compiler.training_options import Loss, Mode, Optimizer
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Stacks, link buffers and state of the firmware; the wearable's own count is checked against it.
 FIRMWARE_BYTES = 20_000
+#: Of the device (BT_MAX_BATCH).
+MAX_BATCH = 256
 #: Takes the name of a pass and a printout of the IR behind it.
 Watcher = Callable[[str, str], None]
 
@@ -122,7 +126,14 @@ def compile_model(
     class_weights = None
     if loss.class_weights is not None:
         class_weights = constants.add("class weights", np.array(loss.class_weights, np.float32))
-    inferring, (learning, loss_value) = inference(graph), training(graph, loss, class_weights)
+    together = norm is Norm.BATCH and any(op.kind == BATCH_NORM for op in graph.ops)
+    if together and not 2 <= batch <= MAX_BATCH:
+        raise CompileError(
+            f"exact batch norm needs a batch of 2 to {MAX_BATCH} windows, got {batch}: "
+            "choose norm group or frozen to train on single windows"
+        )
+    inputs = Value.new("inputs of the batch", graph.input.shape) if together else None
+    inferring, (learning, loss_value) = inference(graph), training(graph, loss, class_weights, inputs)
     watch("differentiate", print_ops(learning.ops))
     programs = {
         Entry.PREPROCESS: preparing,
@@ -132,12 +143,15 @@ def compile_model(
     }
     for program in programs.values():
         drop_views(program)
+    if together:
+        widen(learning, batch)
+        programs[Entry.UPDATE].ops += tracking(graph.ops, learning)
     watch("in_place", print_ops(learning.ops))
-    arena = allocate_arena([preparing, inferring, learning], graph.input.storage)
+    arena = allocate_arena([preparing, inferring, learning], graph.input.storage, inputs.storage if inputs else None)
     scalar_bytes = allocate_slots([inferring, learning], Region.SCALARS)
     watch("allocate", print_ops(learning.ops))
     settings = Settings(name, str(norm), describe(mode), batch, optimizer)
-    return _emit(settings, signal, graph, programs, loss_value, constants, arena, scalar_bytes)
+    return _emit(settings, signal, graph, programs, loss_value, constants, arena, scalar_bytes, inputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +174,7 @@ def _emit(
     constants: Constants,
     arena: Arena,
     scalar_bytes: int,
+    inputs: Value | None,
 ) -> CompiledPlan:
     emitter = Emitter()
     code = {entry: emitter.program(program) for entry, program in programs.items()}
@@ -218,8 +233,10 @@ def _emit(
         input_view=emitter.view(graph.input),
         logits_view=emitter.view(pinned[0]),
         features_view=emitter.view(pinned[1]) if len(pinned) > 1 else NO_FEATURES,
-        loss_view=emitter.view(loss),
+        loss_view=emitter.view(loss, (loss.storage.bytes // 4,)),
         training_bytes=total,
+        batch=settings.batch if inputs else 1,
+        batch_view=emitter.view(inputs, (settings.batch, *inputs.shape)) if inputs else 0,
     )
     file = pack_plan(header, names, emitter.views, bytes(constants.bytes), code)
     shapes = tuple((p.name, p.value.shape) for p in graph.parameters)

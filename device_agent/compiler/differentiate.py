@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
+from device_agent.compiler.batch import exact_norms
 from device_agent.compiler.errors import CompileError
 from device_agent.compiler.ir import RESHAPE, Graph, Number, Op, Parameter, Program, Storage, Value
 from device_agent.compiler.operators import BACKWARD
@@ -67,9 +68,16 @@ def inference(graph: Graph) -> Program:
     return Program(ops, tuple(pinned))
 
 
-def training(graph: Graph, loss_of: Loss, class_weights: Value | None) -> tuple[Program, Value]:
-    """Forward, loss and backward of one window; gradients are added to the accumulators. Also returns the loss."""
-    ops, seen = _copy(graph, skip_dropout=False)
+def training(
+    graph: Graph, loss_of: Loss, class_weights: Value | None, batch_input: Value | None = None
+) -> tuple[Program, Value]:
+    """Forward, loss and backward of one window; gradients are added to the accumulators. Also returns the loss.
+
+    With `batch_input`, of a window of a batch, whose inputs lie there: batch norms become exact.
+    """
+    ops, seen = _copy(graph, skip_dropout=False, own_input=batch_input)
+    if batch_input is not None:
+        ops = exact_norms(ops)
     logits, loss = seen[graph.output], scalars("loss", 1 if loss_of.plain else 2)
     backward = Backward(
         parameter_gradients={p.value: p.gradient for p in graph.parameters if p.gradient is not None},
@@ -117,18 +125,20 @@ def _reaches_trained(op: Op, backward: Backward) -> bool:
     return any(value in backward.wanted or backward.accumulator(value) for value in op.inputs)
 
 
-def _copy(graph: Graph, skip_dropout: bool) -> tuple[list[Op], dict[Value, Value]]:
+def _copy(graph: Graph, skip_dropout: bool, own_input: Value | None = None) -> tuple[list[Op], dict[Value, Value]]:
     """The graph's operations on values of their own: each program has its own arena. Parameters and input stay."""
     seen: dict[Value, Value] = {}
     storages: dict[Storage, Storage] = {}
 
     def own(value: Value) -> Value:
+        if value is graph.input and own_input is not None:
+            return own_input
         if value is graph.input or value.storage.region in (Region.WEIGHTS, Region.CONST):
             return value
         if value not in seen:
             old = value.storage
             if old is graph.input.storage:
-                storages[old] = old
+                storages[old] = old if own_input is None else own_input.storage
             storages.setdefault(old, Storage(old.region, old.bytes, old.offset))
             seen[value] = Value(value.name, value.shape, storages[old])
         return seen[value]

@@ -123,6 +123,8 @@ class Program:
     ops: list[Op]
     pinned: tuple[Value, ...] = ()
     """Values that are read after the program has ended."""
+    batch: int = 1
+    """Windows that it runs over: values stand for one of them, storage is for all (batch.py)."""
 
     def __iter__(self) -> Iterator[Op]:
         return iter(self.ops)

@@ -13,6 +13,8 @@ class Norm(StrEnum):
 
     GROUP = "group"
     FROZEN = "frozen"
+    BATCH = "batch"
+    """Exact: statistics over the real batch. Inference uses the running ones, as `frozen` does."""
 
 
 def normalise(graph: Graph, norm: Norm) -> Graph:

@@ -72,6 +72,10 @@ def load_library() -> ctypes.CDLL:
         "bt_engine_promote": (None, (pointer,)),
         "bt_fit_begin": (status, (pointer,)),
         "bt_fit_sample": (status, (pointer, _Window, u32, ctypes.POINTER(ctypes.c_float))),
+        "bt_fit_batch": (
+            status,
+            (pointer, ctypes.POINTER(_Window), ctypes.POINTER(u32), ctypes.POINTER(ctypes.c_float)),
+        ),
         "bt_fit_step": (status, (pointer, _Optimizer)),
         "bt_scheduled_rate": (ctypes.c_float, (u32, ctypes.c_float, u32, u32, u32)),
         "bt_cosine_rate": (ctypes.c_float, (ctypes.c_float, u32, u32)),
@@ -161,6 +165,19 @@ class Engine:
         loss = ctypes.c_float()
         status = self._library.bt_fit_sample(self._engine, self._window(counts, scale), label, ctypes.byref(loss))
         self._check(status, "a training window")
+        return float(loss.value)
+
+    def fit_batch(self, counts: npt.NDArray[np.int16], scale: Floats, labels: Sequence[int]) -> float:
+        """A whole batch [windows, channels, samples] of a plan with exact batch norm; returns its mean loss."""
+        batch = self.plan.header.batch
+        if len(counts) != batch or len(labels) != batch:
+            raise ValueError(f"the plan trains on {batch} windows at once, got {len(counts)} and {len(labels)} labels")
+        held = [(self._window(window, scale), self._counts, self._scale) for window in counts]
+        windows = (_Window * batch)(*(window for window, _, _ in held))
+        loss = ctypes.c_float()
+        numbers = (ctypes.c_uint32 * batch)(*map(int, labels))
+        status = self._library.bt_fit_batch(self._engine, windows, numbers, ctypes.byref(loss))
+        self._check(status, "a training batch")
         return float(loss.value)
 
     def fit_step(

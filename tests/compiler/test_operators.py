@@ -59,7 +59,7 @@ def safe_log(x):
 def network(*layers: nn.Module) -> nn.Sequential:
     """The layers, then a linear one over what they leave."""
     body = nn.Sequential(*layers, nn.Flatten())
-    left = body(torch.zeros(1, 1, CHANNELS, SAMPLES)).shape[1]
+    left = body(torch.zeros(2, 1, CHANNELS, SAMPLES)).shape[1]
     return nn.Sequential(*body, nn.Linear(left, CLASSES))
 
 

@@ -26,7 +26,7 @@ def model(request):
     return request.param, without_dropout(randomise_norms(build_model(request.param)))
 
 
-@pytest.mark.parametrize("norm", Norm)
+@pytest.mark.parametrize("norm", [Norm.GROUP, Norm.FROZEN])
 def test_loss_gradients_and_weights_are_torchs_after_one_step(model, norm):
     name, module = model
     size = SIZES[name]
@@ -56,7 +56,7 @@ def test_batch_norm_becomes_the_group_norm_of_the_torch_model(model):
     np.testing.assert_allclose(probabilities, logits.softmax(1)[0].detach().numpy(), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("norm", Norm)
+@pytest.mark.parametrize("norm", [Norm.GROUP, Norm.FROZEN])
 def test_the_loss_curve_over_100_steps_lies_on_torchs(norm):
     """SGD with momentum, weight decay and cosine schedule, batch 8 out of 32 windows, from the same weights."""
     steps, batch, rate = 100, 8, 0.05

@@ -9,17 +9,17 @@ import pytest
 
 from device_agent.compiler.capture import capture
 from device_agent.compiler.differentiate import choose_trained, training
-from device_agent.compiler.ir import RESHAPE
+from device_agent.compiler.ir import RESHAPE, Value
 from device_agent.compiler.normalise import Norm, normalise
 from device_agent.compiler.operators import BACKWARD, CAPTURES, OPERATORS
 from device_agent.compiler.training_options import Loss, Mode
 from schemas.plan_operations import OPERATIONS
 from tests.compiler.test_operators import CHANNELS, NETWORKS, SAMPLES
 
-#: Not from a user's network: the engine's own, tested in tests/runtime and test_training_options.py.
+#: Not from a user's network but the engine's own: see tests/runtime, test_training_options.py, test_batch_norm.py.
 ENGINES_OWN = {
     *("zero", "copy", "decode_counts", "mix_channels", "filter_sections", "scale_channels", "centre_channels"),
-    *("cross_entropy", "smoothed_cross_entropy", "sgd", "adam"),
+    *("cross_entropy", "smoothed_cross_entropy", "sgd", "adam", "batch_norm_track"),
 }
 
 
@@ -31,7 +31,9 @@ def tested() -> set[str]:
         for norm in Norm:
             graph = normalise(capture(case(), (1, CHANNELS, SAMPLES)), norm)
             choose_trained(graph, Mode.FULL)
-            kinds |= {op.kind for op in training(graph, Loss(), None)[0]}
+            inputs = Value.new("inputs", graph.input.shape) if norm is Norm.BATCH else None
+            learning, _ = training(graph, Loss(), None, inputs)
+            kinds |= {op.kind for op in learning}
     return kinds - {RESHAPE}
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from device_agent.compiler.compile import compile_model
+from device_agent.compiler.normalise import Norm
 from device_agent.compiler.preprocessing import Preprocessing
 from tests.compiled import signal
 from tests.runtime.handmade import tiny_plan
@@ -42,6 +43,7 @@ def seeds(folder: Path) -> None:
     torch.manual_seed(0)
     small, steps = Small(), everything()
     plan = compile_model(small, signal(3, 12, 2), name="small", model_channels=2, preprocessing=steps)
+    batch = compile_model(small, signal(2, 12, 2), name="batch", norm=Norm.BATCH, batch=3)
     plain = compile_model(
         nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), signal(2, 8, 2), name="plain", preprocessing=Preprocessing()
     )
@@ -50,6 +52,7 @@ def seeds(folder: Path) -> None:
         "loops": tiny_plan(tiles_through_l1_and_l3(), VIEWS),
         "small": plan.file,
         "plain": plain.file,
+        "batch": batch.file,
         "weights": plan.weights_file(small),
     }
     for name, content in files.items():

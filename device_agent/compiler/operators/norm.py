@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from device_agent.compiler.ir import Op, Value
+from device_agent.compiler.ir import Number, Op, Value
 from device_agent.compiler.operators.base import Backward, Call, Operator, scalars
 
 #: Batch norm as captured: x, running mean, running variance, gamma, beta, y. normalise.py decides what it becomes.
@@ -30,8 +30,12 @@ def _capture_batch(call: Call) -> Value:
     if given.get("weight") is None or given.get("running_mean") is None:
         raise call.refuse("batch norm needs affine parameters and running statistics")
     y = call.result()
+    momentum = given.get("momentum")
+    if momentum is None:
+        raise call.refuse("batch norm with momentum=None (a cumulative average) is not supported: give it a momentum")
+    settings: dict[str, Number] = {"eps": float(given["eps"]), "momentum": float(momentum)}
     order = ("input", "running_mean", "running_var", "weight", "bias")
-    call.emit(Op(BATCH_NORM, (*(given[name] for name in order), y), {"eps": float(given["eps"])}, call.layer))
+    call.emit(Op(BATCH_NORM, (*(given[name] for name in order), y), settings, call.layer))
     return y
 
 
@@ -68,7 +72,34 @@ def _backward_frozen(op: Op, b: Backward) -> None:
     )
 
 
+def exact(op: Op) -> Op:
+    """A captured batch norm with the statistics of the batch that is trained on: mean, 1 / deviation, variance."""
+    x, gamma = op.operand("x"), op.operand("gamma")
+    statistics = scalars(f"{op.layer}.statistics", 3 * gamma.shape[0])
+    operands = (x, gamma, op.operand("beta"), statistics, op.operand("y"))
+    return Op("batch_norm_forward", operands, {"eps": op.attributes["eps"]}, op.layer)
+
+
+def _backward_exact(op: Op, b: Backward) -> None:
+    x, gamma = op.operand("x"), op.operand("gamma")
+    b.emit(
+        "batch_norm_backward",
+        b.gradient(op.operand("y")),
+        x,
+        op.operand("statistics"),
+        gamma,
+        b.new(x),
+        b.accumulator_or_scratch(gamma),
+        b.accumulator_or_scratch(op.operand("beta")),
+        of=op,
+    )
+
+
 OPERATOR = Operator(
     captures={"aten.group_norm.default": _capture_group, "aten.batch_norm.default": _capture_batch},
-    backward={"group_norm_forward": _backward_group, "frozen_norm_forward": _backward_frozen},
+    backward={
+        "group_norm_forward": _backward_group,
+        "frozen_norm_forward": _backward_frozen,
+        "batch_norm_forward": _backward_exact,
+    },
 )

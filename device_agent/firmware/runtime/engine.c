@@ -108,6 +108,7 @@ bt_status bt_fit_begin(bt_engine *engine) {
 }
 
 bt_status bt_fit_sample(bt_engine *engine, bt_window window, uint32_t label, float *loss) {
+    if (engine->plan->batch != 1) return BT_UNSUPPORTED;
     if (label >= engine->plan->classes) return BT_BAD_ARGUMENT;
     const bt_run run = {
         .port = engine->port,
@@ -122,6 +123,40 @@ bt_status bt_fit_sample(bt_engine *engine, bt_window window, uint32_t label, flo
     const bt_tensor losses = bt_locate(engine->plan, engine->plan->loss_view, engine->region);
     *loss = losses.data[0];
     engine->weight += losses.count > 1 ? losses.data[1] : 1.0f;
+    return isfinite(*loss) ? BT_OK : BT_NOT_FINITE;
+}
+
+bt_status bt_fit_batch(bt_engine *engine, const bt_window *windows, const uint32_t *labels, float *loss) {
+    const bt_plan *plan = engine->plan;
+    if (plan->batch < 2) return BT_UNSUPPORTED;
+    for (uint32_t b = 0; b < plan->batch; b++)
+        if (labels[b] >= plan->classes) return BT_BAD_ARGUMENT;
+    const bt_tensor input = bt_locate(plan, plan->input_view, engine->region);
+    const bt_tensor inputs = bt_locate(plan, plan->batch_view, engine->region);
+    for (uint32_t b = 0; b < plan->batch; b++) {
+        const bt_run preparing = {.port = engine->port, .window = windows[b]};
+        run_entry(engine, BT_ENTRY_PREPROCESS, BT_BANK_CANDIDATE, &preparing);
+        memmove(inputs.data + b * input.count, input.data, input.count * sizeof(float));
+    }
+    const bt_run run = {
+        .port = engine->port,
+        .window = windows[0],
+        .labels = labels,
+        .dropout_seed = engine->dropout_seed,
+        .first_window = engine->samples_seen,
+    };
+    run_entry(engine, BT_ENTRY_TRAIN, BT_BANK_CANDIDATE, &run);
+    const bt_tensor losses = bt_locate(plan, plan->loss_view, engine->region);
+    const uint32_t step = losses.count / plan->batch;
+    float sum = 0.0f, weight = 0.0f;
+    for (uint32_t b = 0; b < plan->batch; b++) {
+        sum += losses.data[b * step];
+        weight += step > 1 ? losses.data[b * step + 1] : 1.0f;
+    }
+    engine->samples += plan->batch;
+    engine->samples_seen += plan->batch;
+    engine->weight += weight;
+    *loss = sum / weight;
     return isfinite(*loss) ? BT_OK : BT_NOT_FINITE;
 }
 

@@ -1,6 +1,7 @@
 /* The interpreter: instructions, loops and operand addresses. It checks nothing: verify.c has. */
 #include "execute.h"
 
+#include "arithmetic.h"
 #include "verify.h"
 
 typedef struct loop {
@@ -26,6 +27,7 @@ void bt_execute(const bt_plan *plan, bt_entry entry, uint8_t *const region[BT_RE
                 const bt_operation *operations, const bt_run *run) {
     loop loops[BT_MAX_LOOPS];
     uint32_t depth = 0;
+    bt_run current = *run; /* of the window that is being worked on */
     for (uint32_t at = 0;;) {
         bt_instruction in;
         bt_decode(plan->code[entry], plan->code_words[entry], at, &in);
@@ -37,11 +39,15 @@ void bt_execute(const bt_plan *plan, bt_entry entry, uint8_t *const region[BT_RE
             loop *innermost = &loops[depth - 1];
             if (++innermost->index < innermost->count) at = innermost->start;
             else depth--;
+        } else if (in.code == BT_OP_WINDOW) {
+            const uint32_t window = loops[depth - 1].index;
+            current.label = run->labels[window];
+            current.dropout_key = bt_hash_counter(run->dropout_seed, run->first_window + window);
         } else {
             bt_operands operands;
             for (uint32_t v = 0; v < in.views; v++) operands.view[v] = locate(plan, in.view[v], region, loops, depth);
             memcpy(operands.immediate, in.immediate, sizeof operands.immediate);
-            operands.run = run;
+            operands.run = &current;
             operations[in.code].run(&operands);
         }
     }

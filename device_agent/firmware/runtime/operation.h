@@ -31,6 +31,9 @@ typedef struct bt_run {
     float gradient_scale;  /* 1 / windows accumulated: gradients are means over the batch */
     float adam_1, adam_2;  /* 1 - beta^steps of Adam's two moments */
     uint32_t dropout_key;
+    /* for an entry that runs over a batch: each window's label, and what its dropout key follows from */
+    const uint32_t *labels;
+    uint32_t dropout_seed, first_window;
 } bt_run;
 
 typedef struct bt_operands {

@@ -4,7 +4,7 @@
 #ifndef BIOTRAIN_OPERATIONS_H
 #define BIOTRAIN_OPERATIONS_H
 
-enum { BT_OP_END = 0, BT_OP_LOOP = 1, BT_OP_END_LOOP = 2, BT_OP_FIRST_KERNEL = 8 };
+enum { BT_OP_END = 0, BT_OP_LOOP = 1, BT_OP_END_LOOP = 2, BT_OP_WINDOW = 3, BT_OP_FIRST_KERNEL = 8 };
 
 #define BT_OPERATIONS(X)                                   \
     X(zero, 8, 1, 0, 0x01)                                 \
@@ -59,6 +59,9 @@ enum { BT_OP_END = 0, BT_OP_LOOP = 1, BT_OP_END_LOOP = 2, BT_OP_FIRST_KERNEL = 8
     X(smoothed_cross_entropy, 58, 4, 1, 0x0c)              \
     X(adam, 59, 4, 1, 0x0d)                                \
     X(tanh_forward, 60, 2, 0, 0x02)                        \
-    X(tanh_backward, 61, 3, 0, 0x04)
+    X(tanh_backward, 61, 3, 0, 0x04)                       \
+    X(batch_norm_forward, 62, 5, 1, 0x18)                  \
+    X(batch_norm_backward, 63, 7, 0, 0x70)                 \
+    X(batch_norm_track, 64, 3, 2, 0x06)
 
 #endif

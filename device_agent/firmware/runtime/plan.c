@@ -57,6 +57,10 @@ static bt_status read_header(bt_plan *plan) {
     }
     plan->weights_bytes = plan->region_bytes[BT_REGION_WEIGHTS];
     plan->training_bytes = bt_u32(file + BT_AT_TRAINING_BYTES);
+    plan->batch = bt_u32(file + BT_AT_BATCH);
+    if (plan->batch == 1 || plan->batch > BT_MAX_BATCH) return BT_BAD_PLAN;
+    if (!plan->batch) plan->batch = 1;
+    plan->batch_view = bt_u32(file + BT_AT_BATCH_VIEW);
     plan->input_view = bt_u32(file + BT_AT_INPUT_VIEW);
     plan->logits_view = bt_u32(file + BT_AT_LOGITS_VIEW);
     plan->features_view = bt_u32(file + BT_AT_FEATURES_VIEW);

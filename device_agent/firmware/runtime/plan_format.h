@@ -25,6 +25,8 @@ enum {
     BT_AT_LOSS_VIEW = 124,
     BT_AT_TRAINING_BYTES = 128,
     BT_AT_SECTION_COUNT = 132,
+    BT_AT_BATCH = 136,      /* windows that train runs over at once; 0 for one */
+    BT_AT_BATCH_VIEW = 140, /* where their inputs lie, window by window */
     BT_SECTION_BYTES = 16, /* kind, offset, length, 0 */
     BT_MAX_SECTIONS = 16,
     BT_SECTION_NAMES = 1,

@@ -142,6 +142,10 @@ static bt_status verify_entry(const bt_plan *plan, uint32_t entry) {
         } else if (in.code == BT_OP_END_LOOP) {
             if (!depth || in.views || in.immediates) return BT_BAD_PLAN;
             times = outer[--depth];
+        } else if (in.code == BT_OP_WINDOW) {
+            if (!depth || counts[depth - 1] != plan->batch || plan->batch < 2 || entry != BT_ENTRY_TRAIN || in.views ||
+                in.immediates)
+                return BT_BAD_PLAN;
         } else if (!check_kernel(plan, entry, &in, counts, depth, times, &work)) {
             return BT_BAD_PLAN;
         }
@@ -158,6 +162,17 @@ static bool readable(const bt_plan *plan, uint32_t index, uint32_t least) {
            (t.region == BT_REGION_ARENA || t.region == BT_REGION_SCALARS || t.region == BT_REGION_L1);
 }
 
+/* A batch's inputs and losses have room for each of its windows. */
+static bool batch_fits(const bt_plan *plan) {
+    bt_tensor input, loss;
+    uint32_t offset, stride[BT_MAX_LOOPS] = {0};
+    bt_read_view(plan, plan->input_view, &input, &offset, stride);
+    bt_read_view(plan, plan->loss_view, &loss, &offset, stride);
+    if (loss.count / plan->batch > 2 || loss.count % plan->batch) return false;
+    return plan->batch == 1 || (input.count <= (1u << 26) / plan->batch &&
+                                readable(plan, plan->batch_view, input.count * plan->batch));
+}
+
 bt_status bt_verify_program(const bt_plan *plan) {
     for (uint32_t entry = 0; entry < BT_ENTRY_COUNT; entry++) {
         const bt_status status = verify_entry(plan, entry);
@@ -166,6 +181,7 @@ bt_status bt_verify_program(const bt_plan *plan) {
     if (!readable(plan, plan->logits_view, plan->classes) || !readable(plan, plan->loss_view, 1) ||
         !readable(plan, plan->input_view, 1))
         return BT_BAD_PLAN;
+    if (!batch_fits(plan)) return BT_BAD_PLAN;
     if (plan->features_view != UINT32_MAX && !readable(plan, plan->features_view, 1)) return BT_BAD_PLAN;
     return BT_OK;
 }

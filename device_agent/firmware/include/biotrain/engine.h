@@ -82,6 +82,9 @@ bt_status bt_fit_begin(bt_engine *engine);
 /* Forward and backward of one labelled window on the candidate; gradients add up. Writes its loss, which with class
  * weights is the weighted one. */
 bt_status bt_fit_sample(bt_engine *engine, bt_window window, uint32_t label, float *loss);
+/* The same for a plan that trains over a whole batch at once (plan->batch > 1): that many windows with their labels.
+ * Writes the mean loss. Plans of either kind refuse the other call: BT_UNSUPPORTED. */
+bt_status bt_fit_batch(bt_engine *engine, const bt_window *windows, const uint32_t *labels, float *loss);
 /* One optimiser step with the mean of the accumulated gradients; clears them. BT_NOT_FINITE, and the candidate is as it
  * was, when the norm of the gradients is asked for and is not a number. */
 bt_status bt_fit_step(bt_engine *engine, bt_optimizer optimizer);
