@@ -7,7 +7,7 @@
 
 #include "biotrain/status.h"
 
-enum { BT_MAX_CLASSES = 64, BT_MAX_CHANNELS = 64, BT_HASH_BYTES = 32, BT_MODEL_NAME_BYTES = 32 };
+enum { BT_MAX_CLASSES = 64, BT_MAX_CHANNELS = 64, BT_HASH_BYTES = 32, BT_MODEL_NAME_BYTES = 32, BT_MAX_BATCH = 256 };
 
 /* Where a buffer lies. Offsets of a plan are relative to its region. */
 typedef enum bt_region {
@@ -38,6 +38,7 @@ typedef struct bt_plan {
     uint32_t channels, samples, classes;
     float sampling_rate_hz;
     uint32_t weights_bytes;
+    uint32_t batch;          /* windows that *train* runs over at once: 1 but for exact batch norm */
     uint32_t training_bytes; /* training state in L2 at its peak, as the planner counted it */
     uint32_t region_bytes[BT_REGION_COUNT];
     /* the rest is the executor's */
@@ -45,6 +46,7 @@ typedef struct bt_plan {
     uint32_t names_length;
     const uint8_t *views, *constants, *code[BT_ENTRY_COUNT];
     uint32_t view_count, constants_length, code_words[BT_ENTRY_COUNT];
+    uint32_t batch_view; /* where the inputs of a batch lie */
     uint32_t input_view, logits_view, features_view, loss_view; /* features_view: UINT32_MAX if none */
 } bt_plan;
 
