@@ -1,4 +1,5 @@
-# make demo     the whole loop, in a browser and in the terminal (HEADLESS=1, DATA=folder, SUBJECT=U1, SPEED=20)
+# make demo     the whole loop, in a browser and in the terminal (HEADLESS=1, DATA=folder, SUBJECT=U1, SPEED=20,
+#               PORT=riscv)
 # make test     every check there is, as in CI
 # make check    the quick ones
 # make setup    all that the others need, into .venv; they call it themselves
@@ -14,7 +15,8 @@ setup:
 demo:
 	@tools/setup.sh $(if $(DATA),data,demo)
 	@$(BIN)/biotrain demo $(if $(HEADLESS),--headless) $(if $(DATA),--data "$(DATA)") \
-	  $(if $(SUBJECT),--subject "$(SUBJECT)") $(if $(SPEED),--speed "$(SPEED)") $(if $(JSON),--json) $(if $(KEEP),--keep)
+	  $(if $(SUBJECT),--subject "$(SUBJECT)") $(if $(SPEED),--speed "$(SPEED)") \
+	  $(if $(PORT),--port "$(PORT)") $(if $(JSON),--json) $(if $(KEEP),--keep)
 
 # The linters never keep the tests from running; pytest comes last, so that its summary ends the output.
 test: setup

@@ -2,7 +2,7 @@
 # Puts what is needed into .venv:  tools/setup.sh demo|data|test
 #   demo   the package with its C parts; no torch
 #   data   and torch, for pre-training on recordings
-#   test   and all that the tests use: type checker, linters, river, Mosquitto, Chromium
+#   test   and all that the tests use: type checker, linters, river, Mosquitto, Chromium, RISC-V compiler and emulator
 # Quick when nothing has changed; run it as often as you like.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -57,6 +57,9 @@ if [ "$level" = test ]; then
   # Debian keeps mosquitto in /usr/sbin, which is not on everybody's PATH.
   have mosquitto || [ -x /usr/sbin/mosquitto ] || install_system "the Mosquitto broker" mosquitto
   have chromium || have chromium-browser || have google-chrome || install_system "Chromium" chromium
+  { have riscv64-unknown-elf-gcc && [ -d /usr/lib/picolibc/riscv64-unknown-elf ]; } ||
+    install_system "the RISC-V compiler" gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf
+  have qemu-system-riscv32 || install_system "the RISC-V emulator" qemu-system-misc
 fi
 if [ ! -x .venv/bin/python ]; then
   python=$(find_python) || { install_system "Python 3.11 or newer" python3 python3-venv; python=$(find_python); } ||

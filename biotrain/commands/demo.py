@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from biotrain.riscv.port import Port
 from schemas.errors import UserError
 
 
@@ -20,9 +21,14 @@ def main(
     subject: Annotated[str | None, typer.Option(help="Whose recordings; the others are pre-trained on.")] = None,
     calibrate_session: Annotated[int, typer.Option(min=0, help="The session that is calibrated on first.")] = 1,
     sessions: Annotated[str | None, typer.Option(help="Sessions to stream, e.g. 2-8; by default all others.")] = None,
-    speed: Annotated[float | None, typer.Option(min=0.1, help="Times real time; 50 simulated, 300 recorded.")] = None,
+    speed: Annotated[
+        float | None, typer.Option(min=0.1, help="Times real time; 50 simulated, 300 recorded; less for riscv.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Which simulated wearer.")] = 1,
     trials: Annotated[int, typer.Option(min=22, help="Trials in a simulated session.")] = 220,
+    port: Annotated[
+        Port, typer.Option(help="What the wearable runs on: this computer, or an emulated RISC-V machine.")
+    ] = Port.HOST,
     headless: Annotated[bool, typer.Option("--headless", help="No live table.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the page up at the end, until Ctrl-C.")] = False,
     folder: Annotated[
@@ -40,6 +46,7 @@ def main(
 
         biotrain demo
         biotrain demo --data recordings/emg --subject U1 --headless --json
+        biotrain demo --port riscv
     """
     from biotrain.demo.run import run_demo
     from biotrain.demo.settings import DemoSettings, check_choice
@@ -59,6 +66,7 @@ def main(
         seed=seed,
         trials=trials,
         cache=cache.resolve() if cache else None,
+        riscv=port is Port.RISCV,
     )
     try:
         summary = asyncio.run(run_demo(settings, headless=headless, keep=keep))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-
-class Port(StrEnum):
-    HOST = "host"
-    RISCV = "riscv"
+from biotrain.riscv.port import Port
 
 
 def main(

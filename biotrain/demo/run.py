@@ -30,6 +30,10 @@ async def run_demo(settings: DemoSettings, *, headless: bool, keep: bool) -> Jso
         for folder in ("supervisor", "wearable", "agent", "logs"):
             (settings.folder / folder).mkdir(parents=True, exist_ok=True)
         plan, weights = await plan_and_weights(settings)
+        if settings.riscv:
+            from biotrain.riscv.image import WEARABLE_IMAGE, image
+
+            await asyncio.to_thread(image, WEARABLE_IMAGE)  # before a stream waits for it
         ports = Ports.free()
         household = Household(settings.status_file)
         logs = settings.folder / "logs"

@@ -19,10 +19,11 @@ def supervisor_words(settings: DemoSettings, ports: Ports) -> list[str]:
 
 
 def wearable_words(settings: DemoSettings, ports: Ports) -> list[str]:
-    return [
+    words = [
         "wearable", "--listen", f"127.0.0.1:{ports.wearable}", "--storage", str(settings.folder / "wearable" / "flash"),
         "--log", str(settings.wearable_log), "--device-id", DEVICE, "--json",
     ]  # fmt: skip
+    return [*words, "--port", "riscv"] if settings.riscv else words
 
 
 def agent_words(settings: DemoSettings, ports: Ports, plan: Path, weights: Path) -> list[str]:

@@ -14,6 +14,9 @@ SIMULATOR_SPEED = 50.0
 RECORDINGS_SPEED = 300.0
 """A gesture takes 6 s of the recorded day: about 50 windows a second."""
 
+EMULATION_COSTS = 6.0
+"""An emulated wearable trains many times slower than this computer; a slower stream gives its fits the time."""
+
 
 @dataclass(frozen=True, slots=True)
 class DemoSettings:
@@ -29,6 +32,8 @@ class DemoSettings:
     seed: int = 1
     trials: int = 220
     cache: Path | None = None
+    riscv: bool = False
+    """The wearable is the RISC-V image in an emulator instead of the same C on this computer."""
 
     @property
     def wearer(self) -> str:
@@ -36,7 +41,8 @@ class DemoSettings:
 
     @property
     def stream_speed(self) -> float:
-        return self.speed or (RECORDINGS_SPEED if self.data else SIMULATOR_SPEED)
+        usual = RECORDINGS_SPEED if self.data else SIMULATOR_SPEED
+        return self.speed or (usual / EMULATION_COSTS if self.riscv else usual)
 
     @property
     def store(self) -> Path:

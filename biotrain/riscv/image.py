@@ -33,11 +33,15 @@ def image(name: str) -> Path:
 
 def tool(name: str) -> str:
     """The path of a program. Raises UserError with what to install when it is missing."""
-    beside = Path(sys.executable).parent / name
-    found = shutil.which(name) or (str(beside) if beside.is_file() else None)
+    found = _find(name)
     if found is None:
         raise UserError(f"{name} was not found: the RISC-V port needs it; on Debian: apt-get install {_PACKAGES} cmake")
     return found
+
+
+def _find(name: str) -> str | None:
+    """On the path, or where `make setup` puts what the system lacks."""
+    return shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
 
 
 def _firmware() -> Path:
@@ -69,7 +73,9 @@ def _build(firmware: Path, folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
         build, made = Path(temporary) / "build", Path(temporary) / "made"
         made.mkdir()
-        _run(tool("cmake"), "-S", str(firmware / "port" / "riscv"), "-B", str(build))
+        ninja = _find("ninja")
+        generator = ("-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}") if ninja else ()
+        _run(tool("cmake"), "-S", str(firmware / "port" / "riscv"), "-B", str(build), *generator)
         _run(tool("cmake"), "--build", str(build), "--parallel", str(os.cpu_count() or 1))
         for path in build.glob("*.elf"):
             path.replace(made / path.name)
