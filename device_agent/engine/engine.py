@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from device_agent.engine.library import LIBRARY, find_native
 from schemas.errors import UserError
-from schemas.plan import Plan, Region, read_plan
+from schemas.plan import NO_FEATURES, Plan, Region, read_plan
 from schemas.weights import read_weights
 
 MAX_CLASSES, MAX_FEATURES = 64, 64
@@ -72,6 +72,7 @@ def load_library() -> ctypes.CDLL:
         "bt_engine_promote": (None, (pointer,)),
         "bt_fit_begin": (status, (pointer,)),
         "bt_fit_sample": (status, (pointer, _Window, u32, ctypes.POINTER(ctypes.c_float))),
+        "bt_fit_find_fault": (status, (pointer, _Window, u32, ctypes.POINTER(u32))),
         "bt_fit_batch": (
             status,
             (pointer, ctypes.POINTER(_Window), ctypes.POINTER(u32), ctypes.POINTER(ctypes.c_float)),
@@ -106,6 +107,7 @@ class Engine:
         """Raises EngineError when the plan is refused, WeightsError when the weights are not for it."""
         self._library = load_library()
         status = ctypes.c_int(0)
+        self._steps = 0
         self._handle = self._library.bt_handle_open(plan, len(plan), l1, l2, l3, ctypes.byref(status))
         if not self._handle:
             raise EngineError(self._name(status.value), "opening the plan")
@@ -159,13 +161,29 @@ class Engine:
     def begin_fit(self, dropout_seed: int = 0) -> None:
         self._library.bt_handle_seed(self._handle, dropout_seed)
         self._check(self._library.bt_fit_begin(self._engine), "beginning a fit")
+        self._steps = 0
 
     def fit_sample(self, counts: npt.NDArray[np.int16], scale: Floats, label: int) -> float:
-        """Adds one window's gradients; returns its loss."""
+        """Adds one window's gradients; returns its loss. Raises EngineError, with the layer that went wrong."""
         loss = ctypes.c_float()
-        status = self._library.bt_fit_sample(self._engine, self._window(counts, scale), label, ctypes.byref(loss))
+        window = self._window(counts, scale)
+        status = self._library.bt_fit_sample(self._engine, window, label, ctypes.byref(loss))
+        if status and self._name(status) == "BT_NOT_FINITE":
+            place = f"a training window of step {self._steps + 1}, {self._find_fault(window, label)}"
+            raise EngineError("BT_NOT_FINITE", place)
         self._check(status, "a training window")
         return float(loss.value)
+
+    def _find_fault(self, window: _Window, label: int) -> str:
+        """Where in the network a number that is not finite comes up first."""
+        offset = ctypes.c_uint32()
+        if self._library.bt_fit_find_fault(self._engine, window, label, ctypes.byref(offset)):
+            return "in the loss"
+        before = [p for p in self.plan.names.get("parameters", []) if p["offset"] <= offset.value]
+        if offset.value == NO_FEATURES or not before:
+            return "in the window itself"
+        layer, _, parameter = max(before, key=lambda p: p["offset"])["name"].rpartition(".")
+        return f"in layer {layer or parameter}"
 
     def fit_batch(self, counts: npt.NDArray[np.int16], scale: Floats, labels: Sequence[int]) -> float:
         """A whole batch [windows, channels, samples] of a plan with exact batch norm; returns its mean loss."""
@@ -193,7 +211,8 @@ class Engine:
     ) -> None:
         """One step of the plan's optimiser; `clip_norm` 0 clips nothing."""
         settings = _Optimizer(learning_rate, momentum, weight_decay, nesterov, *betas, epsilon, clip_norm)
-        self._check(self._library.bt_fit_step(self._engine, settings), "an optimiser step")
+        self._check(self._library.bt_fit_step(self._engine, settings), f"optimiser step {self._steps + 1}")
+        self._steps += 1
 
     def cosine_rate(self, base: float, step: int, steps: int) -> float:
         """The learning rate of `step` (0-based) of `steps`, as the device computes it."""

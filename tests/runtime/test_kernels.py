@@ -73,6 +73,30 @@ def test_a_loss_that_is_not_finite_stops_the_fit_with_a_name():
             engine.infer(windows.counts[0], windows.scale)
 
 
+@pytest.mark.parametrize("parameter", ["block_1.0.weight", "block_3.1.bias", "classify.weight"])
+def test_a_fit_that_goes_wrong_says_at_which_step_and_layer(parameter):
+    size = SIZES["epidenet-short"]
+    module = build_model("epidenet-short")
+    windows = random_windows(1, size.channels, size.samples, size.classes)
+    plan = compiled(module, windows, size.classes)
+    with Engine(plan.file, plan.weights_file(module)) as engine:
+        served = engine.values()
+        engine.begin_fit()
+        for _ in range(2):
+            engine.fit_sample(windows.counts[0], windows.scale, 0)
+            engine.fit_step(0.01)
+        values = np.frombuffer(engine.values(CANDIDATE), np.float32).copy()
+        place = next(p for p in engine.plan.names["parameters"] if p["name"] == parameter)
+        values[place["offset"] // 4] = np.inf
+        engine.set_values(values.tobytes(), CANDIDATE)
+        with pytest.raises(EngineError, match=rf"step 3, in layer {parameter.rpartition('.')[0]}: BT_NOT_FINITE"):
+            engine.fit_sample(windows.counts[0], windows.scale, 0)
+        assert engine.values() == served
+        engine.begin_fit()
+        with pytest.raises(EngineError, match="in the window itself: BT_NOT_FINITE"):
+            engine.fit_sample(windows.counts[0], np.full(4, np.nan, np.float32), 0)
+
+
 def test_a_label_that_is_no_class_is_refused():
     module = build_model("epidenet-short")
     windows = random_windows(1, 4, 200, 6)

@@ -126,6 +126,17 @@ bt_status bt_fit_sample(bt_engine *engine, bt_window window, uint32_t label, flo
     return isfinite(*loss) ? BT_OK : BT_NOT_FINITE;
 }
 
+bt_status bt_fit_find_fault(bt_engine *engine, bt_window window, uint32_t label, uint32_t *weights_offset) {
+    if (engine->plan->batch != 1) return BT_UNSUPPORTED;
+    if (label >= engine->plan->classes) return BT_BAD_ARGUMENT;
+    bt_fault fault = {.found = false, .weights_offset = UINT32_MAX};
+    const bt_run run = {.port = engine->port, .window = window, .label = label, .fault = &fault};
+    run_entry(engine, BT_ENTRY_PREPROCESS, BT_BANK_CANDIDATE, &run);
+    run_entry(engine, BT_ENTRY_TRAIN, BT_BANK_CANDIDATE, &run);
+    *weights_offset = fault.weights_offset;
+    return fault.found ? BT_OK : BT_WRONG_STATE;
+}
+
 bt_status bt_fit_batch(bt_engine *engine, const bt_window *windows, const uint32_t *labels, float *loss) {
     const bt_plan *plan = engine->plan;
     if (plan->batch < 2) return BT_UNSUPPORTED;

@@ -23,6 +23,16 @@ bt_tensor bt_locate(const bt_plan *plan, uint32_t view, uint8_t *const region[BT
     return locate(plan, view, region, NULL, 0);
 }
 
+static void look_for_fault(bt_fault *fault, const bt_operands *o, const bt_operation *operation, const uint8_t *weights) {
+    for (uint32_t v = 0; v < operation->views; v++)
+        if (o->view[v].rank && o->view[v].region == BT_REGION_WEIGHTS)
+            fault->weights_offset = (uint32_t)((const uint8_t *)o->view[v].data - weights);
+    for (uint32_t v = 0; v < operation->views; v++)
+        if (o->view[v].rank && operation->writes >> v & 1)
+            for (uint32_t i = 0; i < o->view[v].count; i++)
+                if (!isfinite(o->view[v].data[i])) fault->found = true;
+}
+
 void bt_execute(const bt_plan *plan, bt_entry entry, uint8_t *const region[BT_REGION_COUNT],
                 const bt_operation *operations, const bt_run *run) {
     loop loops[BT_MAX_LOOPS];
@@ -49,6 +59,8 @@ void bt_execute(const bt_plan *plan, bt_entry entry, uint8_t *const region[BT_RE
             memcpy(operands.immediate, in.immediate, sizeof operands.immediate);
             operands.run = &current;
             operations[in.code].run(&operands);
+            if (run->fault && !run->fault->found)
+                look_for_fault(run->fault, &operands, &operations[in.code], region[BT_REGION_WEIGHTS]);
         }
     }
 }

@@ -22,6 +22,12 @@ typedef struct bt_tensor {
     uint32_t dims[BT_MAX_RANK];
 } bt_tensor;
 
+/* Where a number that is not finite first came up. */
+typedef struct bt_fault {
+    bool found;
+    uint32_t weights_offset; /* of the last parameter that was used up to there; UINT32_MAX before the first */
+} bt_fault;
+
 /* What is the same for all instructions of one run of an entry. */
 typedef struct bt_run {
     bt_port *port;
@@ -34,6 +40,7 @@ typedef struct bt_run {
     /* for an entry that runs over a batch: each window's label, and what its dropout key follows from */
     const uint32_t *labels;
     uint32_t dropout_seed, first_window;
+    bt_fault *fault; /* NULL: nobody looks */
 } bt_run;
 
 typedef struct bt_operands {
