@@ -18,7 +18,7 @@ from schemas.errors import UserError
 from schemas.plan import Region, read_plan
 
 _SETTINGS = struct.Struct("<IIIIfffIffff")
-_WINDOW, _STEP = struct.Struct("<fQ"), struct.Struct("<Q")
+_RUN, _STEP = struct.Struct("<fQ"), struct.Struct("<Q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +52,18 @@ class Trained:
     values: bytes
     """The weights, as a weights file holds them."""
     losses: tuple[float, ...]
-    """One a window, in order."""
-    window_instructions: tuple[int, ...]
-    """Forward and backward pass of each window, preprocessing included."""
+    """One for each run of the plan's training program: for each window, or each batch under exact batch norm."""
+    run_instructions: tuple[int, ...]
+    """Of each of those runs: preprocessing, forward and backward pass."""
     step_instructions: tuple[int, ...]
     """Each optimiser step."""
 
     def instructions_per_sample(self, batch: int) -> float:
         """A training window and its share of the optimiser step, in the middle of all steps."""
-        if not self.window_instructions:
+        if not self.step_instructions:
             raise ValueError("instructions are counted on one core only")
-        return float(np.median(self.window_instructions) + np.median(self.step_instructions) / batch)
+        runs = len(self.run_instructions) // len(self.step_instructions)
+        return float(np.median(self.run_instructions) * runs + np.median(self.step_instructions)) / batch
 
 
 def train(
@@ -98,19 +99,21 @@ def train(
         if done.returncode:
             raise UserError(f"training on the RISC-V image failed: {' '.join(done.stderr.split())}")
         result = (Path(folder) / "result").read_bytes()
-    return _read(result, run, header.region_bytes[Region.WEIGHTS], counting)
+    return _read(result, run.steps, run.batch // header.batch, header.region_bytes[Region.WEIGHTS], counting)
 
 
-def _read(result: bytes, run: TrainingRun, value_bytes: int, counting: bool) -> Trained:
-    losses, windows, steps = [], [], []
+def _read(result: bytes, steps: int, runs: int, value_bytes: int, counting: bool) -> Trained:
+    losses, counts, step_counts = [], [], []
     at = 0
-    for _ in range(run.steps):
-        for _ in range(run.batch):
-            loss, count = _WINDOW.unpack_from(result, at)
+    for _ in range(steps):
+        for _ in range(runs):
+            loss, count = _RUN.unpack_from(result, at)
             losses.append(loss)
-            windows.append(count)
-            at += _WINDOW.size
-        steps.append(_STEP.unpack_from(result, at)[0])
+            counts.append(count)
+            at += _RUN.size
+        step_counts.append(_STEP.unpack_from(result, at)[0])
         at += _STEP.size
     assert len(result) == at + value_bytes
-    return Trained(result[at:], tuple(losses), tuple(windows if counting else ()), tuple(steps if counting else ()))
+    if not counting:
+        return Trained(result[at:], tuple(losses), (), ())
+    return Trained(result[at:], tuple(losses), tuple(counts), tuple(step_counts))

@@ -14,7 +14,7 @@ from biotrain.riscv.image import COMPILER, EMULATOR, TRAINING_IMAGE, WEARABLE_IM
 from device_agent.compiler.compile import CompiledPlan
 from device_agent.models import SIZES, build_model
 from device_agent.models.norms import with_group_norm
-from tests.compiled import SCALE, Windows, compiled, learnable_windows
+from tests.compiled import Windows, compiled, learnable_windows
 
 MODEL = "epidenet-short"
 
@@ -43,10 +43,7 @@ class Model:
     plan: CompiledPlan
     weights: bytes
     windows: Windows
-
-    @property
-    def scale(self) -> np.ndarray:
-        return np.full(self.windows.counts.shape[1], SCALE, np.float32)
+    scale: np.ndarray
 
 
 @pytest.fixture(scope="session")
@@ -56,4 +53,4 @@ def model() -> Model:
     windows = learnable_windows(16, size.channels, size.samples, size.classes)
     module = with_group_norm(build_model(MODEL, size))
     plan = compiled(module, windows, size.classes)
-    return Model(plan, plan.weights_file(module), windows)
+    return Model(plan, plan.weights_file(module), windows, windows.scale)

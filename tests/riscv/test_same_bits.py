@@ -1,9 +1,16 @@
 import numpy as np
 import pytest
+import torch
 
 from biotrain.riscv.training import Trained, TrainingRun, train
+from device_agent.compiler.normalise import Norm
 from device_agent.engine.engine import CANDIDATE, Engine
+from device_agent.models import SIZES, build_model
+from device_agent.models.norms import with_group_norm
+from device_agent.sources.recording import load_recording
 from schemas.errors import UserError
+from tests.compiled import Windows, compiled, learnable_windows
+from tests.riscv.conftest import MODEL, Model
 
 RUN = TrainingRun(steps=5, batch=8, cosine=True, dropout_seed=11, learning_rate=0.02)
 
@@ -40,12 +47,52 @@ def test_weights_after_training_steps_are_the_same_bits_on_host_and_risc_v(train
     assert changed.mean() > 0.9  # five steps have moved nearly every weight
 
 
+def test_exact_batch_norm_is_the_same_bits_running_statistics_included(training_image):
+    torch.manual_seed(4)
+    size = SIZES[MODEL]
+    windows = learnable_windows(16, size.channels, size.samples, size.classes)
+    module = build_model(MODEL, size)
+    plan = compiled(module, windows, size.classes, norm=Norm.BATCH)
+    batch_model = Model(plan, plan.weights_file(module), windows, windows.scale)
+    run = TrainingRun(steps=4, learning_rate=0.02)
+    losses = []
+    with Engine(plan.file, batch_model.weights) as engine:
+        engine.begin_fit()
+        for step in range(run.steps):
+            part = slice(step % 2 * 8, step % 2 * 8 + 8)
+            losses.append(engine.fit_batch(windows.counts[part], batch_model.scale, windows.labels[part]))
+            engine.fit_step(run.learning_rate, run.momentum, run.weight_decay)
+        values = engine.values(CANDIDATE)
+    trained = on_the_image(batch_model, run, 2)
+    assert trained.values == values
+    assert trained.losses == tuple(losses)
+
+
+@pytest.mark.data
+def test_a_hundred_steps_on_real_recordings_are_the_same_bits(training_image, emg_forearm):
+    recording = load_recording(emg_forearm / "U1_session1.npz")
+    order = np.random.default_rng(0).permutation(len(recording.labels))
+    windows = Windows(np.ascontiguousarray(recording.counts[order]), recording.labels[order].astype(np.int64))
+    torch.manual_seed(0)
+    size = SIZES[MODEL]
+    assert windows.counts.shape[1:] == (size.channels, size.samples)
+    module = with_group_norm(build_model(MODEL, size))
+    plan = compiled(module, windows, size.classes)
+    model = Model(plan, plan.weights_file(module), windows, recording.scale.astype(np.float32))
+    run = TrainingRun(steps=100, cosine=True)
+    values, losses = on_the_host(model, run)
+    trained = on_the_image(model, run, 4)
+    assert trained.values == values
+    assert trained.losses == losses
+    assert np.mean(losses[-80:]) < 0.8 * np.mean(losses[:80])  # it has learned
+
+
 def test_instructions_are_counted_exactly(training_image, model):
     run = TrainingRun(steps=2, batch=4)
     once, again = on_the_image(model, run, 1), on_the_image(model, run, 1)
-    assert once.window_instructions == again.window_instructions
+    assert once.run_instructions == again.run_instructions
     assert once.step_instructions == again.step_instructions
-    assert len(once.window_instructions) == 8
+    assert len(once.run_instructions) == 8
     # a multiply-accumulate takes at least one instruction: forward, and about twice that backward
     macs = model.plan.report["macs"]["forward"]
     assert 2 * macs < once.instructions_per_sample(4) < 50 * macs

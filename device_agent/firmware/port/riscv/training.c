@@ -1,7 +1,7 @@
 /* Training alone, as an image of its own: the same engine and kernels as the wearable's, on windows from a file, with
  * each window's and each step's instructions counted. Reads plan, weights, recording and training (u32 batch, steps,
- * schedule, dropout seed; then bt_optimizer's fields) and writes result: for each window loss f32 and instructions
- * u64; for each step instructions u64; then the weights. */
+ * schedule, dropout seed; then bt_optimizer's fields) and writes result: for each step, first for each run of the plan's
+ * training program loss f32 and instructions u64, then instructions u64 of the step itself; at last the weights. */
 #include <string.h>
 
 #include "../../app/window.h"
@@ -9,7 +9,7 @@
 #include "riscv.h"
 #include "semihosting.h"
 
-enum { SETTINGS_BYTES = 48, HEADER_BYTES = 32, RECORD_BYTES = 12, COUNT_BYTES = 8, CANNOT = 2 };
+enum { SETTINGS_BYTES = 48, HEADER_BYTES = 32, RECORD_BYTES = 12, COUNT_BYTES = 8, MOST_BATCH = 64, CANNOT = 2 };
 
 typedef struct settings {
     uint32_t batch, steps, seed;
@@ -24,6 +24,8 @@ typedef struct training {
     bt_plan plan;
     bt_engine engine;
     settings settings;
+    const uint8_t *windows; /* of the recording: label i32, scale, counts */
+    uint32_t count, next;
     int result;
 } training;
 
@@ -78,33 +80,49 @@ static void tell(training *t, const uint8_t *bytes, uint32_t count) {
     if (!bt_file_append(t->result, bytes, count)) refuse("result cannot be written", BT_OK);
 }
 
-static void train(training *t, const uint8_t *windows, uint32_t count) {
-    const settings *s = &t->settings;
+/* Window `index` of the recording, and its label. */
+static uint32_t window_at(const training *t, uint32_t index, bt_window *window) {
     const uint32_t channels = t->plan.channels, bytes = 4 + 4 * channels + 2 * channels * t->plan.samples;
+    const uint8_t *at = t->windows + (size_t)index * bytes;
+    bt_reader r = {.at = at, .left = 4};
+    window->scale = (const float *)(const void *)(at + 4);
+    window->counts = (const int16_t *)(const void *)(at + 4 + 4 * channels);
+    return bt_read_u32(&r);
+}
+
+/* One run of the plan's training program: over one window, or over a whole batch where its norm needs that. */
+static void train_once(training *t) {
+    bt_window windows[MOST_BATCH];
+    uint32_t labels[MOST_BATCH];
+    uint8_t record[RECORD_BYTES];
+    bt_writer w = {.start = record, .most = sizeof record};
+    float loss;
+    for (uint32_t b = 0; b < t->plan.batch; b++, t->next = (t->next + 1) % t->count)
+        labels[b] = window_at(t, t->next, &windows[b]);
+    const uint64_t before = bt_port_instructions(&t->port);
+    const bt_status status = t->plan.batch == 1 ? bt_fit_sample(&t->engine, windows[0], labels[0], &loss)
+                                                : bt_fit_batch(&t->engine, windows, labels, &loss);
+    const uint64_t after = bt_port_instructions(&t->port);
+    check("a window: ", status);
+    bt_write_f32(&w, loss);
+    bt_write_u64(&w, after - before);
+    tell(t, record, w.length);
+}
+
+static void train(training *t) {
+    const settings *s = &t->settings;
+    if (!t->plan.batch || t->plan.batch > MOST_BATCH || s->batch % t->plan.batch)
+        refuse("the batch is no multiple of the plan's", BT_OK);
     t->engine.dropout_seed = s->seed;
     check("beginning: ", bt_fit_begin(&t->engine));
-    for (uint32_t step = 0, next = 0; step < s->steps; step++) {
-        uint8_t record[RECORD_BYTES];
-        for (uint32_t i = 0; i < s->batch; i++, next = (next + 1) % count) {
-            const uint8_t *at = windows + (size_t)next * bytes;
-            const bt_window window = {.scale = (const float *)(const void *)(at + 4),
-                                      .counts = (const int16_t *)(const void *)(at + 4 + 4 * channels)};
-            bt_reader r = {.at = at, .left = 4};
-            bt_writer w = {.start = record, .most = sizeof record};
-            float loss;
-            const uint64_t before = bt_port_instructions(&t->port);
-            const bt_status status = bt_fit_sample(&t->engine, window, bt_read_u32(&r), &loss);
-            const uint64_t after = bt_port_instructions(&t->port);
-            check("a window: ", status);
-            bt_write_f32(&w, loss);
-            bt_write_u64(&w, after - before);
-            tell(t, record, w.length);
-        }
+    for (uint32_t step = 0; step < s->steps; step++) {
+        uint8_t record[COUNT_BYTES];
+        bt_writer w = {.start = record, .most = sizeof record};
         bt_optimizer optimizer = s->optimizer;
+        for (uint32_t i = 0; i < s->batch; i += t->plan.batch) train_once(t);
         optimizer.learning_rate = bt_scheduled_rate(s->schedule, optimizer.learning_rate, 0, step, s->steps);
         const uint64_t before = bt_port_instructions(&t->port);
         check("a step: ", bt_fit_step(&t->engine, optimizer));
-        bt_writer w = {.start = record, .most = COUNT_BYTES};
         bt_write_u64(&w, bt_port_instructions(&t->port) - before);
         tell(t, record, w.length);
     }
@@ -126,10 +144,12 @@ int main(void) {
     read_settings(&t);
     const uint8_t *recording = load(&t, "recording", &length);
     bt_reader r = {.at = recording + 8, .left = HEADER_BYTES - 8};
-    const uint32_t channels = bt_read_u32(&r), samples = bt_read_u32(&r), count = bt_read_u32(&r);
-    if (channels != t.plan.channels || samples != t.plan.samples || !count)
+    const uint32_t channels = bt_read_u32(&r), samples = bt_read_u32(&r);
+    t.count = bt_read_u32(&r);
+    t.windows = recording + HEADER_BYTES;
+    if (channels != t.plan.channels || samples != t.plan.samples || !t.count)
         refuse("recording: its windows are not the plan's", BT_OK);
     t.result = bt_file_open("result", BT_WRITE);
-    train(&t, recording + HEADER_BYTES, count);
+    train(&t);
     bt_exit(0);
 }
