@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -38,7 +37,6 @@ def model_for(samples: int) -> str:
 
 def blank_model(training_set: TrainingSet, settings: TrainingSettings) -> Blank:
     """Initialised from the settings' seed; scaled by the training people's windows."""
-    mean, deviation = training_set.scaling()
     signal = Signal(training_set.channels, training_set.samples, training_set.sampling_rate_hz, training_set.classes)
     name = settings.model or model_for(signal.samples)
     torch.manual_seed(settings.seed)
@@ -46,5 +44,4 @@ def blank_model(training_set: TrainingSet, settings: TrainingSettings) -> Blank:
     module = build_model(name, size)
     if settings.norm == "group":
         module = with_group_norm(module)
-    preprocessing = Preprocessing(offset=mean, gain=np.reciprocal(deviation))
-    return Blank(name, module, preprocessing, signal, Norm(settings.norm))
+    return Blank(name, module, training_set.preprocessing(), signal, Norm(settings.norm))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from device_agent.compiler.preprocessing import Preprocessing
 from device_agent.sources.recording import Recording, check_same_layout, find_recordings, load_recording
 from device_agent.sources.simulator import SimulatedPerson
 from schemas.errors import UserError
+
+_FLOOR_PERCENTILE = 5.0
+"""Of an envelope's values: below this is the amplifier's noise, which the logarithm must not stretch."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +34,21 @@ class TrainingSet:
     def samples(self) -> int:
         return int(self.windows.shape[2])
 
-    def scaling(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Mean and standard deviation of each channel over all windows; computed in float64.
+    def preprocessing(self) -> Preprocessing:
+        """Each channel to mean 0 and deviation 1 over all windows; the logarithm first where the signal is an envelope.
 
-        Raises UserError for a channel that never changes: no model can be scaled by it.
+        An envelope is never negative, and what changes from day to day (electrode contact, place on the muscle)
+        multiplies it. Raises UserError for a channel that never changes: no model can be scaled by it.
         """
-        mean = self.windows.mean(axis=(0, 2), dtype=np.float64)
-        deviation = self.windows.std(axis=(0, 2), dtype=np.float64)
+        floor = float(np.percentile(self.windows, _FLOOR_PERCENTILE)) if (self.windows >= 0).all() else None
+        steps = Preprocessing(log_floor=floor or None)
+        prepared = steps.apply(self.windows)
+        mean = prepared.mean(axis=(0, 2), dtype=np.float64)
+        deviation = prepared.std(axis=(0, 2), dtype=np.float64)
         if not (deviation > 0).all():
             flat = self.channels[int(np.flatnonzero(deviation <= 0)[0])]
             raise UserError(f"channel {flat!r} is constant in all recordings: leave it out or export them again")
-        return mean.astype(np.float32), deviation.astype(np.float32)
+        return replace(steps, offset=mean.astype(np.float32), gain=np.reciprocal(deviation).astype(np.float32))
 
 
 def join(recordings: Sequence[Recording]) -> TrainingSet:

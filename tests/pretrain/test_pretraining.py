@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -58,17 +59,24 @@ def test_leaving_out_the_only_person_is_refused(tmp_path: Path) -> None:
 
 def test_scaling_is_over_all_windows_of_a_channel() -> None:
     people = simulate_people((101, 102), (1,), 22)
-    mean, deviation = people.scaling()
-    scaled = (people.windows - mean[:, None]) / deviation[:, None]
+    scaled = people.preprocessing().apply(people.windows)
     assert scaled.mean(axis=(0, 2)) == pytest.approx([0, 0], abs=1e-4)
     assert scaled.std(axis=(0, 2)) == pytest.approx([1, 1], abs=1e-4)
+
+
+def test_an_envelope_is_taken_as_logarithm_and_a_signal_of_both_signs_is_not() -> None:
+    signal = simulate_people((101,), (1,), 22)
+    envelope = replace(signal, windows=np.abs(signal.windows) + 1)
+    assert signal.preprocessing().log_floor is None
+    assert envelope.preprocessing().log_floor == pytest.approx(np.percentile(envelope.windows, 5))
+    assert envelope.preprocessing().apply(envelope.windows).std(axis=(0, 2)) == pytest.approx([1, 1], abs=1e-3)
 
 
 def test_a_channel_that_never_changes_is_named() -> None:
     session = SimulatedPerson(1).session(1, 11)
     session.counts[:, 1] = 7
     with pytest.raises(UserError, match="vertical"):
-        join([session]).scaling()
+        join([session]).preprocessing()
 
 
 def test_people_recorded_in_different_ways_cannot_be_joined() -> None:
@@ -91,8 +99,9 @@ def test_plan_and_weights_belong_together_and_hold_the_scaling(tmp_path: Path) -
     weights = read_weights(made.weights, plan.hash)
     assert weights.origin is Origin.PRETRAINED
     assert (plan.header.channels, plan.header.samples, plan.header.classes) == (2, 1000, 11)
-    mean, deviation = TWO_PEOPLE.load().scaling()
-    for constants in (mean, np.reciprocal(deviation)):
+    steps = TWO_PEOPLE.load().preprocessing()
+    for constants in (steps.offset, steps.gain):
+        assert constants is not None
         assert constants.astype("<f4").tobytes() in made.plan
 
 
