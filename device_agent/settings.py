@@ -57,9 +57,7 @@ class AgentSettings(BaseModel):
     detector: str = "page-hinkley"
     risk: float = Field(default=0.05, gt=0, lt=1)
     fit: FitSettings = FitSettings()
-    calibration: FitSettings = Field(
-        default=FitSettings(epochs=30), description="day 1: the BioTrain paper's protocol"
-    )
+    calibration: FitSettings = Field(default=FitSettings(epochs=30), description="day 1: the BioTrain paper's protocol")
     compare_frozen: bool = False
 
     telemetry_period_s: float = Field(default=1.0, gt=0)

@@ -34,7 +34,7 @@ class Guard(Payload):
     after_correct: int = Field(ge=0, description="of them right with the new weights")
     p_value: float = Field(ge=0, le=1)
     risk: float = Field(gt=0, lt=1, description="commit only if p_value <= risk")
-    test: Name = Field(description="e.g. `mcnemar-exact-one-sided`")
+    test: Name = Field(description="e.g. `mcnemar-midp-one-sided`")
 
 
 class TrainingMemory(Payload):

@@ -55,7 +55,5 @@ def parse_message(topic: DeviceTopic, payload: bytes) -> Document:
         where = ".".join(str(part) for part in first["loc"]) or "payload"
         raise MessageError(f"{model.SCHEMA}: {where}: {first['msg']}") from None
     if (message.site, message.device) != (topic.site, topic.device):
-        raise MessageError(
-            f"payload names {message.site}/{message.device}, its topic {topic.site}/{topic.device}"
-        )
+        raise MessageError(f"payload names {message.site}/{message.device}, its topic {topic.site}/{topic.device}")
     return message

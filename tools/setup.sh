@@ -61,6 +61,13 @@ if [ "$level" = test ]; then
     install_system "the RISC-V compiler" gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf
   have qemu-system-riscv32 || install_system "the RISC-V emulator" qemu-system-misc
 fi
+if [ "$level" = test ] && ! have clang; then
+  # libFuzzer comes with clang's recommended packages; without it the fuzzing tests are skipped and say so
+  say "installing clang for the fuzzing tests, if apt can"
+  if [ "$(id -u)" = 0 ]; then sudo_=(); else sudo_=(sudo -n); fi
+  "${sudo_[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq clang >/dev/null 2>&1 ||
+    say "clang could not be installed: the fuzzing tests will be skipped"
+fi
 if [ ! -x .venv/bin/python ]; then
   python=$(find_python) || { install_system "Python 3.11 or newer" python3 python3-venv; python=$(find_python); } ||
     fail "Python 3.11 or newer is needed; name it with PYTHON=/path/to/python3 make setup"

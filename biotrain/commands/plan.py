@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,10 +61,8 @@ def main(
 def _compile(
     model: str, mode: str, norm: str, batch: int, optimizer: str, input_size: str, sampling_rate: float
 ) -> tuple[CompiledPlan, dict[str, str]]:
-    try:
-        import torch  # noqa: F401 - said once, in words, instead of wherever it is needed first
-    except ImportError:
-        raise UserError("compiling a model needs torch: install it with `pip install 'biotrain[torch]'`") from None
+    if find_spec("torch") is None:  # said once, in words, instead of wherever it is needed first
+        raise UserError("compiling a model needs torch: install it with `pip install 'biotrain[torch]'`")
     from device_agent.compiler.compile import compile_model
     from device_agent.compiler.normalise import Norm
     from device_agent.compiler.training_options import Mode, Optimizer

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from biotrain.demo.settings import DEVICE, SITE, DemoSettings, Ports
 
+CALIBRATION_SHARE = 0.7
+"""Of a simulated wearer's first session."""
+
 
 def broker_words(ports: Ports) -> list[str]:
     return ["broker", "--listen", f"127.0.0.1:{ports.broker}", "--json"]
@@ -36,5 +39,8 @@ def agent_words(settings: DemoSettings, ports: Ports, plan: Path, weights: Path)
     if settings.data and settings.subject:
         words += ["--source", "recordings", "--data", str(settings.data), "--subject", settings.subject]
     else:
+        # the rest of the first session is streamed: the page begins with a model that is right
+        calibrating = round(CALIBRATION_SHARE * settings.trials)
         words += ["--source", "simulator", "--seed", str(settings.seed), "--trials", str(settings.trials)]
+        words += ["--calibrate-windows", str(calibrating)]
     return [*words, "--sessions", settings.sessions] if settings.sessions else words

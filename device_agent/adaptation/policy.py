@@ -16,7 +16,7 @@ class PolicySettings:
     min_new: int = 24
     """Since the change: two grips and the rests between, enough to see that a fit helps."""
     min_held_out: int = 8
-    """The exact test needs five windows gained and none lost; those that arrive during the fit are added."""
+    """The test needs four windows gained and none lost; those that arrive during the fit are added."""
     max_held_out: int = 60
     look_back: int = 120
     """A change is noticed late, and its beginning is a guess: windows this far before it still judge."""

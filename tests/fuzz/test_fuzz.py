@@ -70,11 +70,21 @@ def build(repository: Path, into: Path) -> Path:
     return target
 
 
+def can_fuzz(folder: Path) -> bool:
+    """clang is there, and with it the library that -fsanitize=fuzzer links."""
+    if not shutil.which("clang"):
+        return False
+    probe = folder / "probe.c"
+    probe.write_text("int LLVMFuzzerTestOneInput(const unsigned char *d, unsigned long n) { return d && n > 99999; }")
+    command = ["clang", "-fsanitize=fuzzer,address,undefined", str(probe), "-o", str(folder / "probe")]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(0)
 def test_no_plan_and_no_weights_crash_hang_or_overstep(repository, tmp_path):
-    if not shutil.which("clang"):
-        pytest.skip("needs clang with libFuzzer")
+    if not can_fuzz(tmp_path):
+        pytest.skip("needs clang with libFuzzer (Debian: apt-get install clang)")
     seconds = os.environ.get("BIOTRAIN_FUZZ_SECONDS", "30")
     corpus = tmp_path / "corpus"
     corpus.mkdir()

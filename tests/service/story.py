@@ -175,7 +175,7 @@ class Story:
             after_correct=36 if committed else 21,
             p_value=0.0004 if committed else 0.73,
             risk=0.05,
-            test="mcnemar-exact-one-sided",
+            test="mcnemar-midp-one-sided",
         )
         yield self._make(
             Adaptation,
