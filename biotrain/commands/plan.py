@@ -162,3 +162,5 @@ def _print_table(report: dict[str, Any], file_bytes: int) -> None:
     console = Console()
     console.print(table)
     console.print(f"[dim]{gap9['basis']}[/dim]")
+    for note in report["notes"]:
+        console.print(f"note: {note}", highlight=False)

@@ -240,7 +240,7 @@ def _emit(
     )
     file = pack_plan(header, names, emitter.views, bytes(constants.bytes), code)
     shapes = tuple((p.name, p.value.shape) for p in graph.parameters)
-    return CompiledPlan(file, shapes, report, arena)
+    return CompiledPlan(file, shapes, {**report, "notes": graph.notes}, arena)
 
 
 def _macs(program: Program, suffix: str = "") -> int:

@@ -111,6 +111,8 @@ class Graph:
     parameters: list[Parameter]
     features: Value | None = None
     """What the last linear layer is fed."""
+    notes: list[str] = field(default_factory=list)
+    """What a pass could not keep of the user's model, for a person to read."""
 
     def producers(self) -> dict[Value, Op]:
         return {value: op for op in self.ops for value in op.outputs}

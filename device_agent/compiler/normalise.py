@@ -21,7 +21,14 @@ def normalise(graph: Graph, norm: Norm) -> Graph:
     """`graph` itself, changed."""
     ops = _number_dropouts(_fold_padding(graph.ops, graph.output))
     if norm is Norm.GROUP:
+        batch_norms = [op.layer for op in ops if op.kind == "frozen_norm_forward"]
         ops = [_to_group_norm(op) for op in ops]
+        if batch_norms:
+            graph.notes.append(
+                f"{len(batch_norms)} batch norms became group norms ({', '.join(batch_norms)}): their affine "
+                "parameters are kept, their running statistics have no counterpart and are not; pre-trained weights need "
+                "fine-tuning before they predict as before"
+            )
     used = {value.storage for op in ops for value in op.inputs}
     graph.parameters = [parameter for parameter in graph.parameters if parameter.value.storage in used]
     graph.ops = ops

@@ -15,6 +15,7 @@ from device_agent.compiler.errors import CompileError
 from device_agent.compiler.normalise import Norm
 from device_agent.engine.engine import Engine
 from device_agent.models import SIZES, build_model
+from device_agent.models.norms import with_group_norm
 from schemas.plan import read_plan
 from schemas.plan_operations import OPERATIONS
 from tests.compiled import compiled, device_step, random_windows, signal
@@ -112,3 +113,13 @@ def test_the_plan_tells_hosts_what_it_is_for():
     assert plan.names["classes"] == [f"class{i}" for i in range(6)]
     assert (plan.header.channels, plan.header.samples, plan.header.classes) == (4, 200, 6)
     assert {p["name"] for p in plan.names["parameters"]} >= {"block_1.0.weight", "block_1.1.running_var"}
+
+
+def test_what_group_norm_cannot_keep_of_batch_norm_is_said():
+    module = build_model("epidenet-short")
+    windows = signal(4, 200, 6)
+    (note,) = compile_model(module, windows, name="test", norm=Norm.GROUP).report["notes"]
+    assert "5 batch norms became group norms (block_1.1, " in note
+    assert "running statistics" in note
+    assert compile_model(module, windows, name="test", norm=Norm.FROZEN).report["notes"] == []
+    assert compile_model(with_group_norm(module), windows, name="test").report["notes"] == []
