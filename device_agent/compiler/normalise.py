@@ -26,8 +26,8 @@ def normalise(graph: Graph, norm: Norm) -> Graph:
         if batch_norms:
             graph.notes.append(
                 f"{len(batch_norms)} batch norms became group norms ({', '.join(batch_norms)}): their affine "
-                "parameters are kept, their running statistics have no counterpart and are not; pre-trained weights need "
-                "fine-tuning before they predict as before"
+                "parameters are kept; their running statistics have no counterpart and are not, so pre-trained "
+                "weights need fine-tuning before they predict as before"
             )
     used = {value.storage for op in ops for value in op.inputs}
     graph.parameters = [parameter for parameter in graph.parameters if parameter.value.storage in used]
