@@ -17,11 +17,11 @@ def test_the_whole_loop_runs_with_the_risc_v_image_as_the_wearable(tmp_path, wea
     summary = json.loads(done.stdout)
     assert summary["windows"] == 20 + 2 * 66  # what calibration left of the first session, and two more
     assert summary["windows_dropped"] == 0
-    adaptations = summary["adaptations"]
-    assert adaptations["started"] >= 1
-    # a stream this short leaves the guard few windows: it may keep the old weights, but every run must end in a verdict
-    assert adaptations["committed"] + adaptations["rolled_back"] == adaptations["started"]
-    assert adaptations["failed"] == 0
+    assert summary["adaptations"]["failed"] == 0
+    # sessions this short leave the guard few windows: it may keep the old weights, but the fit must end in a verdict
+    log = [json.loads(line)["kind"] for line in (tmp_path / "demo/wearable/events.jsonl").read_text().splitlines()]
+    assert "FIT_DONE" in log
+    assert log.count("FIT_STARTED") == log.count("COMMITTED") + log.count("DISCARDED")
     assert summary["stored"] == summary["published"] > 0
     assert summary["check"]["problems"] == []
     assert summary["restarts"]["wearable"] == 0
