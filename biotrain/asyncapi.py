@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from schemas.base import MAX_PAYLOAD_BYTES, Document
+from schemas.command import GroupCommand
 from schemas.messages import MODELS
 from schemas.topics import FROM_DEVICE, PREFIX, RETAINED, TO_DEVICE, Kind
 
 Json = dict[str, Any]
 _SCHEMA_ROOT = "urn:biotrain:schema:"
+_GROUP = "group_command"
 
 
-def schema_file_name(kind: Kind) -> str:
-    return f"{kind}.schema.json"
+def schema_file_name(message: str) -> str:
+    return f"{message}.schema.json"
 
 
-def message_schema(model: type[Document]) -> Json:
+def message_schema(model: type[Document] | type[GroupCommand]) -> Json:
     """JSON Schema of a payload as `to_json` writes it: a field is left out where Python has None."""
     schema = model.model_json_schema(by_alias=True, mode="serialization")
     schema["properties"]["schema"] = {"const": model.SCHEMA, "description": "name and major version of this schema"}
@@ -63,11 +65,20 @@ def asyncapi_document() -> Json:
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
         "defaultContentType": "application/json",
-        "channels": {str(kind): _channel(kind, model) for kind, model in MODELS.items()},
-        "operations": {
-            f"{_action(kind)}_{kind}": _operation(kind) for kind in MODELS if kind in (*FROM_DEVICE, *TO_DEVICE)
+        "channels": {
+            **{str(kind): _channel(kind, model) for kind, model in MODELS.items()},
+            _GROUP: _group_channel(),
         },
-        "components": {"messages": {str(kind): _message(kind, model) for kind, model in MODELS.items()}},
+        "operations": {
+            **{f"{_action(kind)}_{kind}": _operation(kind) for kind in MODELS if kind in (*FROM_DEVICE, *TO_DEVICE)},
+            f"receive_{_GROUP}": _on_channel(_GROUP, retain=False, action="receive"),
+        },
+        "components": {
+            "messages": {
+                **{str(kind): _message(str(kind), model) for kind, model in MODELS.items()},
+                _GROUP: _message(_GROUP, GroupCommand),
+            }
+        },
     }
 
 
@@ -83,7 +94,19 @@ def _channel(kind: Kind, model: type[Document]) -> Json:
     }
 
 
-def _message(kind: Kind, model: type[Document]) -> Json:
+def _group_channel() -> Json:
+    return {
+        "address": f"{PREFIX}/{{site}}/group/{{group}}/command",
+        "title": _first_line(GroupCommand),
+        "parameters": {
+            "site": {"description": "where the devices belong; letters, digits, '.', '_', '-'"},
+            "group": {"description": "a group that devices were told to listen to; `all` is every device of the site"},
+        },
+        "messages": {_GROUP: {"$ref": f"#/components/messages/{_GROUP}"}},
+    }
+
+
+def _message(name: str, model: type[Document] | type[GroupCommand]) -> Json:
     return {
         "name": model.SCHEMA,
         "title": model.__name__,
@@ -91,7 +114,7 @@ def _message(kind: Kind, model: type[Document]) -> Json:
         "contentType": "application/json",
         "payload": {
             "schemaFormat": "application/schema+json;version=draft-2020-12",
-            "schema": {"$ref": f"./{schema_file_name(kind)}"},
+            "schema": {"$ref": f"./{schema_file_name(name)}"},
         },
     }
 
@@ -101,20 +124,25 @@ def _action(kind: Kind) -> str:
 
 
 def _operation(kind: Kind) -> Json:
-    mqtt: Json = {"qos": 1, "retain": kind in RETAINED, "bindingVersion": "0.2.0"}
+    return _on_channel(str(kind), retain=kind in RETAINED, action=_action(kind))
+
+
+def _on_channel(channel: str, *, retain: bool, action: str) -> Json:
+    mqtt: Json = {"qos": 1, "retain": retain, "bindingVersion": "0.2.0"}
     return {
-        "action": _action(kind),
-        "channel": {"$ref": f"#/channels/{kind}"},
-        "messages": [{"$ref": f"#/channels/{kind}/messages/{kind}"}],
+        "action": action,
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{channel}"}],
         "bindings": {"mqtt": mqtt},
     }
 
 
-def _first_line(model: type[Document]) -> str:
+def _first_line(model: type[Document] | type[GroupCommand]) -> str:
     return (model.__doc__ or model.__name__).strip().splitlines()[0]
 
 
 def documents() -> dict[str, Json]:
     """File name -> document: one JSON Schema for each kind of message, and `asyncapi.json`."""
     schemas = {schema_file_name(kind): message_schema(model) for kind, model in MODELS.items()}
+    schemas[schema_file_name(_GROUP)] = message_schema(GroupCommand)
     return {**schemas, "asyncapi.json": asyncapi_document()}

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
 from device_agent.context import Context
 from device_agent.outbox import Draft
 from messaging import Broker, Delivery
-from schemas.base import utc_now
+from schemas.base import Document, utc_now
 from schemas.command import Command, ReplyStatus, Verb
-from schemas.messages import MessageError, parse_message
+from schemas.messages import MessageError, parse_group_command, parse_message
 from schemas.stored import Stored
-from schemas.topics import DeviceTopic, Kind, TopicError
+from schemas.topics import DeviceTopic, GroupTopic, Kind, TopicError
 
 _log = structlog.get_logger("agent")
 
+#: The group that every device of a site belongs to.
+EVERY_DEVICE = "all"
 #: Executes one verb; returns the reply that ends it, or None when that follows later.
 Execute = Callable[[Command], Awaitable[tuple[ReplyStatus, str] | None]]
 
@@ -36,7 +38,7 @@ class Listener:
 
     async def _take(self, delivery: Delivery) -> None:
         try:
-            message = parse_message(DeviceTopic.parse(delivery.topic), delivery.payload)
+            message = self._read(delivery)
         except (MessageError, TopicError) as error:
             self.refused += 1
             _log.warning("a message was refused", topic=delivery.topic, reason=str(error))
@@ -46,6 +48,12 @@ class Listener:
             self._context.changed.notify()
         elif isinstance(message, Command):
             await self._obey(message)
+
+    def _read(self, delivery: Delivery) -> Document:
+        if "/group/" in delivery.topic:
+            command = parse_group_command(GroupTopic.parse(delivery.topic), delivery.payload)
+            return command.for_device(self._context.settings.device)
+        return parse_message(DeviceTopic.parse(delivery.topic), delivery.payload)
 
     async def _obey(self, command: Command) -> None:
         reporter, state = self._context.reporter, self._context.state
@@ -75,8 +83,10 @@ class Listener:
             await self.answer(identity, ReplyStatus.FAILED, "the agent was restarted before it was done")
 
 
-def subscriptions(site: str, device: str) -> list[str]:
-    return [str(DeviceTopic(site, device, kind)) for kind in (Kind.COMMAND, Kind.STORED)]
+def subscriptions(site: str, device: str, groups: Iterable[str] = ()) -> list[str]:
+    """A device's own topics, and those of its groups. Raises TopicError for a name that cannot be one."""
+    own = [str(DeviceTopic(site, device, kind)) for kind in (Kind.COMMAND, Kind.STORED)]
+    return own + [str(GroupTopic(site, group)) for group in dict.fromkeys((EVERY_DEVICE, *groups))]
 
 
 def _reply(identity: str, status: ReplyStatus, detail: str) -> Draft:

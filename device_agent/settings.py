@@ -36,6 +36,7 @@ class AgentSettings(BaseModel):
     site: Name = "home"
     device: Name = "wearable"
     wearer: Name | None = None
+    groups: tuple[Name, ...] = Field(default=(), max_length=32, description="whose commands it obeys beside its own")
     wearable: str = "local"
     broker: str = "127.0.0.1:1883"
     state_dir: Path = Path("agent-state")

@@ -62,7 +62,7 @@ async def run_agent(
     )
     broker = Broker(
         BrokerSettings(host=host, port=port, client_id=f"biotrain-agent-{settings.site}-{settings.device}"),
-        subscriptions=subscriptions(settings.site, settings.device),
+        subscriptions=subscriptions(settings.site, settings.device, settings.groups),
         will=Will(str(topic), will.to_json()),
     )
     agent = Agent(

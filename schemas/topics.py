@@ -72,11 +72,27 @@ class DeviceTopic:
         return parsed
 
 
-def group_command_topic(site: str, group: str) -> str:
-    for what, name in (("site", site), ("group", group)):
-        if not _NAME.match(name):
-            raise TopicError(f"{what} {name!r} cannot stand in a topic: use letters, digits, '.', '_', '-'")
-    return f"{PREFIX}/{site}/group/{group}/command"
+@dataclass(frozen=True, slots=True)
+class GroupTopic:
+    """Where commands to all devices of a group are published."""
+
+    site: str
+    group: str
+
+    def __str__(self) -> str:
+        for what, name in (("site", self.site), ("group", self.group)):
+            if not _NAME.match(name):
+                raise TopicError(f"{what} {name!r} cannot stand in a topic: use letters, digits, '.', '_', '-'")
+        return f"{PREFIX}/{self.site}/group/{self.group}/{Kind.COMMAND}"
+
+    @classmethod
+    def parse(cls, topic: str) -> GroupTopic:
+        """Raises TopicError for any other topic."""
+        levels = topic.split("/")
+        parsed = cls(levels[2], levels[4]) if len(levels) == 6 else cls("", "")
+        if not levels[-1:] == [Kind.COMMAND] or str(parsed) != topic:
+            raise TopicError(f"topic {topic!r}: expected {PREFIX}/<site>/group/<name>/command")
+        return parsed
 
 
 def fleet_filter(kind: Kind, site: str = "+") -> str:

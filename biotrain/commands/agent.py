@@ -21,6 +21,9 @@ def main(
     broker: Annotated[str, typer.Option(help="MQTT broker, HOST:PORT.")] = "127.0.0.1:1883",
     site: Annotated[str, typer.Option(help="Where the device belongs; a level of its MQTT topics.")] = "home",
     device: Annotated[str, typer.Option(help="The device's name; a level of its MQTT topics.")] = "wearable",
+    group: Annotated[
+        list[str] | None, typer.Option(help="Obey this group's commands, too (repeat it; every device is in `all`).")
+    ] = None,
     wearer: Annotated[str | None, typer.Option(help="Who wears it.")] = None,
     state_dir: Annotated[Path, typer.Option(help="Holds the outbox and what must survive a restart.")] = Path(
         "agent-state"
@@ -71,6 +74,7 @@ def main(
                 "broker": broker,
                 "site": site,
                 "device": device,
+                "groups": tuple(group or ()),
                 "wearer": wearer or (subject if source == "recordings" else None),
                 "state_dir": state_dir,
                 "plan": plan,

@@ -42,14 +42,14 @@ def main(
     from messaging import BrokerSettings
     from messaging.settings import parse_address
     from schemas.errors import UserError
-    from schemas.topics import TopicError, group_command_topic
+    from schemas.topics import GroupTopic, TopicError
     from service.settings import SupervisorSettings
     from service.supervisor import client_id, run_supervisor
 
     configure_logging(log_level)
     if site is not None:
         try:
-            group_command_topic(site, "all")
+            str(GroupTopic(site, "all"))
         except TopicError as error:
             raise UserError(str(error)) from None
     broker_host, broker_port = parse_address(broker)

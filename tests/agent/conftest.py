@@ -15,10 +15,10 @@ from device_agent.settings import AgentSettings
 from device_agent.sources.simulator import CHANNELS, CLASSES, SAMPLES, SAMPLING_RATE_HZ
 from messaging import Broker, BrokerSettings
 from schemas.base import Sequenced
-from schemas.command import Command, Verb
+from schemas.command import Command, GroupCommand, Verb
 from schemas.messages import parse_message
 from schemas.stored import SeqRange, Stored
-from schemas.topics import FROM_DEVICE, DeviceTopic, Kind
+from schemas.topics import FROM_DEVICE, DeviceTopic, GroupTopic, Kind
 from tests.agent.fake_wearable import Device
 from tests.brokers import Mosquitto, running_mosquitto
 
@@ -63,6 +63,10 @@ class Keeper:
     async def command(self, identity: str, verb: Verb, **more: Any) -> None:
         command = Command(site=self.site, device=self.device, command_id=identity, verb=verb, **more)
         await self.broker.publish(str(DeviceTopic(self.site, self.device, Kind.COMMAND)), command.to_json())
+
+    async def command_group(self, group: str, identity: str, verb: Verb, **more: Any) -> None:
+        command = GroupCommand(site=self.site, group=group, command_id=identity, verb=verb, **more)
+        await self.broker.publish(str(GroupTopic(self.site, group)), command.to_json())
 
     def of(self, kind: type[Sequenced]) -> list[Any]:
         return [self.stored[key] for key in sorted(self.stored) if isinstance(self.stored[key], kind)]

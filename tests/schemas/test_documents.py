@@ -6,7 +6,7 @@ import pytest
 from biotrain.asyncapi import asyncapi_document, documents, message_schema
 from schemas.messages import MODELS
 from schemas.state import DeviceState, State, Tally, Totals
-from schemas.topics import RETAINED, DeviceTopic, Kind
+from schemas.topics import RETAINED, DeviceTopic, GroupTopic, Kind
 
 
 def test_committed_documents_are_those_that_the_models_give(repository: Path) -> None:
@@ -20,6 +20,11 @@ def test_every_kind_has_a_channel_whose_address_is_its_topic(kind: Kind) -> None
     channel = asyncapi_document()["channels"][kind]
     address = channel["address"].format(site="lab", device="cap-1")
     assert DeviceTopic.parse(address) == DeviceTopic("lab", "cap-1", kind)
+
+
+def test_the_groups_channel_has_its_topics_address() -> None:
+    address = asyncapi_document()["channels"]["group_command"]["address"].format(site="lab", group="left")
+    assert GroupTopic.parse(address) == GroupTopic("lab", "left")
 
 
 def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
@@ -46,8 +51,8 @@ def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
 
 def test_retained_kinds_are_marked_as_retained() -> None:
     for operation in asyncapi_document()["operations"].values():
-        kind = Kind(operation["channel"]["$ref"].rsplit("/", 1)[-1])
-        assert operation["bindings"]["mqtt"]["retain"] == (kind in RETAINED)
+        channel = operation["channel"]["$ref"].rsplit("/", 1)[-1]
+        assert operation["bindings"]["mqtt"]["retain"] == (channel in set(RETAINED))
 
 
 def test_a_message_has_every_field_that_its_schema_requires_and_no_other_than_its_schema_knows() -> None:
