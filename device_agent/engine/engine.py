@@ -72,7 +72,10 @@ def load_library() -> ctypes.CDLL:
         "bt_engine_promote": (None, (pointer,)),
         "bt_fit_begin": (status, (pointer,)),
         "bt_fit_sample": (status, (pointer, _Window, u32, ctypes.POINTER(ctypes.c_float))),
-        "bt_fit_find_fault": (status, (pointer, _Window, u32, ctypes.POINTER(u32))),
+        "bt_fit_find_fault": (
+            status,
+            (pointer, ctypes.POINTER(_Window), ctypes.POINTER(u32), ctypes.POINTER(u32)),
+        ),
         "bt_fit_batch": (
             status,
             (pointer, ctypes.POINTER(_Window), ctypes.POINTER(u32), ctypes.POINTER(ctypes.c_float)),
@@ -169,15 +172,15 @@ class Engine:
         window = self._window(counts, scale)
         status = self._library.bt_fit_sample(self._engine, window, label, ctypes.byref(loss))
         if status and self._name(status) == "BT_NOT_FINITE":
-            place = f"a training window of step {self._steps + 1}, {self._find_fault(window, label)}"
-            raise EngineError("BT_NOT_FINITE", place)
+            place = self._find_fault((_Window * 1)(window), (ctypes.c_uint32 * 1)(label))
+            raise EngineError("BT_NOT_FINITE", f"a training window of step {self._steps + 1}, {place}")
         self._check(status, "a training window")
         return float(loss.value)
 
-    def _find_fault(self, window: _Window, label: int) -> str:
+    def _find_fault(self, windows: ctypes.Array[_Window], labels: ctypes.Array[ctypes.c_uint32]) -> str:
         """Where in the network a number that is not finite comes up first."""
         offset = ctypes.c_uint32()
-        if self._library.bt_fit_find_fault(self._engine, window, label, ctypes.byref(offset)):
+        if self._library.bt_fit_find_fault(self._engine, windows, labels, ctypes.byref(offset)):
             return "in the loss"
         before = [p for p in self.plan.names.get("parameters", []) if p["offset"] <= offset.value]
         if offset.value == NO_FEATURES or not before:
@@ -195,6 +198,9 @@ class Engine:
         loss = ctypes.c_float()
         numbers = (ctypes.c_uint32 * batch)(*map(int, labels))
         status = self._library.bt_fit_batch(self._engine, windows, numbers, ctypes.byref(loss))
+        if status and self._name(status) == "BT_NOT_FINITE":
+            place = self._find_fault(windows, numbers)
+            raise EngineError("BT_NOT_FINITE", f"the training batch of step {self._steps + 1}, {place}")
         self._check(status, "a training batch")
         return float(loss.value)
 

@@ -114,6 +114,12 @@ class WearableInfo:
     weights_version: int
     ring_capacity: int
     """Windows that the ring holds."""
+    batch: int = 1
+    """Windows that the plan trains over at once: more than one for exact batch norm."""
+    optimizer: str = ""
+    """The plan's: sgd, adam or adamw; "" where the firmware does not tell."""
+    build: str = ""
+    """Digest of the firmware's source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +132,26 @@ class FitRequest:
     """All labelled; each once an epoch, in an order shuffled from `seed`."""
     epochs: int = 30
     batch_size: int = 8
+    """Windows of one optimiser step. A plan with exact batch norm trains over its own number of them and no other;
+    each epoch then leaves out what makes no whole batch."""
     learning_rate: float = 5e-3
     momentum: float = 0.9
+    """Of SGD."""
     weight_decay: float = 1e-3
     cosine: bool = True
     """Learning rate falls to zero over the run as half a cosine, once a step."""
     seed: int = 0
+    optimizer: str = ""
+    """sgd, adam or adamw, which the plan must have been compiled for; "": whichever it is."""
+    nesterov: bool = False
+    """Of SGD."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Of Adam and AdamW, as is epsilon."""
+    epsilon: float = 1e-8
+    clip_norm: float = 0.0
+    """Largest norm of all gradients together; 0 clips nothing."""
+    warm_up: int = 0
+    """Steps over which the learning rate rises to its full value."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import math
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -23,6 +22,7 @@ from device_agent.wearable.api import (
     WindowReport,
 )
 from device_agent.wearable.feed import EventFeed
+from device_agent.wearable.fit_request import fit_body
 from device_agent.wearable.session import LinkBroken, LinkState, Priority, Session
 from device_agent.wearable.timing import Timing
 from device_agent.wearable.transfer import download, read_before_ready, upload
@@ -30,7 +30,6 @@ from device_agent.wearable.transport import Transport
 from schemas.link.frame import PROTOCOL, Frame, FrameKind
 from schemas.link.messages import (
     EvaluationBody,
-    FitBody,
     Heartbeat,
     HelloAnswer,
     Info,
@@ -38,7 +37,7 @@ from schemas.link.messages import (
     Statistics,
     WindowBody,
 )
-from schemas.link.opcodes import EVALUATE_MOST, LinkObject, Opcode
+from schemas.link.opcodes import EVALUATE_MOST, OPTIMIZERS, Capability, LinkObject, Opcode
 from schemas.link.status import Status
 
 _BANKS = {Bank.SERVING: 0, Bank.CANDIDATE: 1, Bank.PREVIOUS: 2}
@@ -97,6 +96,11 @@ class LinkWearable:
         return self._info
 
     @property
+    def capabilities(self) -> Capability:
+        """What the wearable's firmware can beyond the first of its protocol version."""
+        return Capability(self._answer.capabilities if self._answer is not None else 0)
+
+    @property
     def state(self) -> LinkState:
         return self._session.state
 
@@ -133,18 +137,7 @@ class LinkWearable:
         await self._session.request(Opcode.LABEL, struct.pack("<Ii", window_id, label))
 
     async def start_fit(self, request: FitRequest) -> None:
-        numbers = (request.learning_rate, request.momentum, request.weight_decay)
-        if not request.window_ids or not all(math.isfinite(value) for value in numbers):
-            raise WearableError("BAD_ARGUMENT", "a fit needs labelled windows and finite settings")
-        body = FitBody(
-            request.fit_id,
-            request.epochs,
-            request.batch_size,
-            request.cosine,
-            request.seed,
-            *numbers,
-            request.window_ids,
-        )
+        body = fit_body(request, self.info, self.capabilities)
         await self._upload(LinkObject.FIT, body.to_bytes())
 
     async def stop_fit(self) -> None:
@@ -273,6 +266,9 @@ class LinkWearable:
             sampling_rate_hz=info.sampling_rate_hz,
             weights_version=info.weights_version,
             ring_capacity=info.ring_capacity,
+            batch=max(1, info.batch),
+            optimizer=OPTIMIZERS[info.optimizer] if info.optimizer < len(OPTIMIZERS) else "",
+            build=self._answer.build,
         )
 
     async def _shake_hands(self, answer: HelloAnswer) -> None:

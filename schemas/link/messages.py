@@ -56,6 +56,10 @@ class HelloAnswer:
     """Index of the oldest event that is not acknowledged."""
     device_id: str
     firmware: str
+    capabilities: int = 0
+    """`Capability` bits; none from firmware that does not tell."""
+    build: str = ""
+    """Digest of the firmware's source; "" likewise."""
 
     def to_bytes(self) -> bytes:
         head = self.LAYOUT.pack(
@@ -67,14 +71,17 @@ class HelloAnswer:
             self.time_us,
             self.first_event,
         )
-        return head + b"".join(bytes([len(t.encode())]) + t.encode() for t in (self.device_id, self.firmware))
+        texts = [bytes([len(t.encode())]) + t.encode() for t in (self.device_id, self.firmware, self.build)]
+        return head + texts[0] + texts[1] + struct.pack("<I", self.capabilities) + texts[2]
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         fields = _unpack(cls.LAYOUT, data, "answer to hello")
         device_id, at = _text(data, cls.LAYOUT.size)
-        firmware, _ = _text(data, at)
+        firmware, at = _text(data, at)
         values = [*fields, device_id, firmware]
+        if len(data) >= at + 4:
+            values += [struct.unpack_from("<I", data, at)[0], _text(data, at + 4)[0]]
         return cls(*values)
 
 
@@ -82,6 +89,7 @@ class HelloAnswer:
 class Info:
     HEAD: ClassVar[struct.Struct] = struct.Struct("<B32s")
     TAIL: ClassVar[struct.Struct] = struct.Struct("<IIIfIII")
+    PLAN: ClassVar[struct.Struct] = struct.Struct("<II")
     has_plan: bool
     has_weights: bool
     plan_hash: str
@@ -94,6 +102,10 @@ class Info:
     weights_version: int
     ring_capacity: int
     names_bytes: int
+    batch: int = 1
+    """Windows that the plan trains over at once."""
+    optimizer: int = 0
+    """Index in `OPTIMIZERS`; both are told by firmware 0.2.0 and later."""
 
     def to_bytes(self) -> bytes:
         flags = self.has_plan | self.has_weights << 1
@@ -111,6 +123,7 @@ class Info:
                 self.ring_capacity,
                 self.names_bytes,
             )
+            + self.PLAN.pack(self.batch, self.optimizer)
         )
 
     @classmethod
@@ -120,8 +133,10 @@ class Info:
         flags, digest = cls.HEAD.unpack_from(data)
         model, at = _text(data, cls.HEAD.size)
         tail = _unpack(cls.TAIL, data[at:], "information")
+        at += cls.TAIL.size
+        plan = cls.PLAN.unpack_from(data, at) if len(data) >= at + cls.PLAN.size else (1, 0)
         has_plan = bool(flags & 1)
-        return cls(has_plan, bool(flags & 2), digest.hex() if has_plan else "", model, *tail)
+        return cls(has_plan, bool(flags & 2), digest.hex() if has_plan else "", model, *tail, *plan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +268,26 @@ class WindowBody:
 
 
 @dataclass(frozen=True, slots=True)
+class FitSettings:
+    """Behind the windows of a fit, for firmware with `Capability.FIT_SETTINGS`."""
+
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<IIIffff")
+    optimizer: int
+    """Index in `OPTIMIZERS` that the plan must have; 0: any."""
+    nesterov: bool
+    warm_up: int
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    clip_norm: float
+
+    def to_bytes(self) -> bytes:
+        return self.LAYOUT.pack(
+            self.optimizer, self.nesterov, self.warm_up, self.beta_1, self.beta_2, self.epsilon, self.clip_norm
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class FitBody:
     LAYOUT: ClassVar[struct.Struct] = struct.Struct("<IIIIQfffI")
     fit_id: int
@@ -264,6 +299,7 @@ class FitBody:
     momentum: float
     weight_decay: float
     window_ids: Sequence[int]
+    settings: FitSettings | None = None
 
     def to_bytes(self) -> bytes:
         head = self.LAYOUT.pack(
@@ -277,7 +313,8 @@ class FitBody:
             self.weight_decay,
             len(self.window_ids),
         )
-        return head + struct.pack(f"<{len(self.window_ids)}I", *self.window_ids)
+        tail = self.settings.to_bytes() if self.settings else b""
+        return head + struct.pack(f"<{len(self.window_ids)}I", *self.window_ids) + tail
 
 
 @dataclass(frozen=True, slots=True)

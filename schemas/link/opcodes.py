@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 
 class Opcode(IntEnum):
@@ -40,6 +40,15 @@ class LinkObject(IntEnum):
     NAMES = 6
 
 
+class Capability(IntFlag):
+    """What a wearable's firmware can beyond the first one of its protocol version."""
+
+    FIT_SETTINGS = 1 << 0
+    """A fit carries settings behind its windows; plans that train over a whole batch are trained."""
+
+
+#: The plan's optimiser, as a wearable tells it and a fit may ask for it; 0: none of these, or whichever it is.
+OPTIMIZERS = ("", "sgd", "adam", "adamw")
 #: Windows of one evaluation: its answer is one frame.
 EVALUATE_MOST = 512
 EVENT_BYTES = 84

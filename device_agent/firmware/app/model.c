@@ -16,7 +16,7 @@ static bool fits(const bt_app *app, const bt_plan *plan) {
     for (uint32_t r = BT_REGION_GRADIENTS; r <= BT_REGION_ARENA; r++) l2 += rounded(plan->region_bytes[r]);
     const uint64_t l1 = app->mark.l1_used + (uint64_t)rounded(plan->region_bytes[BT_REGION_L1]);
     const uint64_t l3 = app->mark.l3_used + (uint64_t)rounded(plan->region_bytes[BT_REGION_L3]) +
-                        4 * (uint64_t)(bt_window_bytes(plan) + 32) + 8 * (uint64_t)BT_RING_MOST;
+                        4 * (uint64_t)(bt_window_bytes(plan) + 32) + 8 * (uint64_t)BT_RING_MOST + plan->batch * (sizeof(bt_window) + 4) + 64;
     return l1 <= app->mark.l1_size && l2 <= app->mark.l2_size && l3 <= app->mark.l3_size &&
            plan->weights_bytes <= BT_BANK_BYTES - BT_WEIGHTS_HEADER_BYTES;
 }
@@ -42,7 +42,10 @@ static bt_status place_plan(bt_app *app, const uint8_t *file, uint32_t length) {
     app->window_upload = (bt_upload){.buffer = bt_take_l3(app->memory, window), .capacity = window};
     app->fit.slots = bt_take_l3(app->memory, BT_RING_MOST * 4);
     app->fit.order = bt_take_l3(app->memory, BT_RING_MOST * 4);
-    if (!app->window_upload.buffer || !app->fit.slots || !app->fit.order) return BT_NO_MEMORY;
+    app->fit.windows = bt_take_l3(app->memory, app->plan.batch * (uint32_t)sizeof *app->fit.windows);
+    app->fit.labels = bt_take_l3(app->memory, app->plan.batch * (uint32_t)sizeof *app->fit.labels);
+    if (!app->window_upload.buffer || !app->fit.slots || !app->fit.order || !app->fit.windows || !app->fit.labels)
+        return BT_NO_MEMORY;
     status = bt_ring_init(&app->ring, &app->plan, app->memory);
     if (status != BT_OK) return status;
     if (app->memory->l2_used > app->l2_peak) app->l2_peak = app->memory->l2_used;

@@ -29,6 +29,8 @@ static void hello(bt_app *app, const bt_frame *frame) {
     bt_write_u32(&w, app->log.acknowledged + 1);
     bt_write_text(&w, app->device_id, sizeof app->device_id);
     bt_write_text(&w, BT_FIRMWARE, sizeof BT_FIRMWARE);
+    bt_write_u32(&w, BT_CAPABILITIES); /* from here on: not told by firmware before 0.2.0 */
+    bt_write_text(&w, BT_BUILD, sizeof BT_BUILD);
     respond(app, frame, w.start, w.length);
     if (!spoken) {
         app->link.open = false;
@@ -53,6 +55,8 @@ static bt_status info(bt_app *app, bt_writer *w) {
     bt_write_u32(w, bt_serving_version(app));
     bt_write_u32(w, app->has_plan ? app->ring.capacity : 0);
     bt_write_u32(w, plan->names_length);
+    bt_write_u32(w, plan->batch); /* from here on: not told by firmware before 0.2.0 */
+    bt_write_u32(w, plan->optimizer);
     return BT_OK;
 }
 

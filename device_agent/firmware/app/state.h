@@ -8,11 +8,15 @@
 #include "../protocol/opcodes.h"
 #include "../protocol/wire.h"
 #include "app.h"
+#include "fault.h"
 #include "ring.h"
 #include "store.h"
 #include "upload.h"
 
-#define BT_FIRMWARE "0.1.0"
+#define BT_FIRMWARE "0.2.0"
+#ifndef BT_BUILD
+#define BT_BUILD "unknown"
+#endif
 
 enum {
     BT_HEARTBEAT_US = 1000000,
@@ -25,9 +29,13 @@ typedef struct bt_fit {
     bool running;
     uint32_t id, epochs, batch, count;
     bt_optimizer optimizer;
-    bool cosine;
+    bt_schedule schedule;
+    uint32_t warm_up; /* steps */
     bt_random random;
     uint32_t *slots, *order; /* in L3: the ring's slots, and the order of this epoch */
+    bt_window *windows;      /* in L3, with their labels: those of one run of the training program */
+    uint32_t *labels;
+    uint32_t used; /* windows of an epoch: all, or as many as make whole batches where the plan needs those */
     uint32_t epoch, position, step, steps;
     float loss_sum;
 } bt_fit;
@@ -83,8 +91,9 @@ void bt_model_candidate_header(bt_app *app, uint8_t out[BT_WEIGHTS_HEADER_BYTES]
 /* The weights before the last commit, into the candidate's place: only while that is free. */
 bt_status bt_model_load_previous(bt_app *app);
 
-/* fit.c: one run, a micro-batch at a time */
+/* fit_request.c: what may begin; fit.c: one run, a micro-batch at a time */
 bt_status bt_fit_request(bt_app *app, const uint8_t *body, uint32_t length);
+bt_status bt_fit_start(bt_app *app, bt_fit fit);
 bt_status bt_fit_stop(bt_app *app);
 void bt_fit_slice(bt_app *app);
 

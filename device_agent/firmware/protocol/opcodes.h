@@ -32,6 +32,12 @@ typedef enum bt_object {
     BT_OBJECT_NAMES
 } bt_object;
 
+/* What this firmware can beyond the first one of its protocol version: told in the handshake. Add at the end. */
+enum {
+    BT_CAN_FIT_SETTINGS = 1 << 0, /* a fit carries settings behind its windows; plans that train over a batch are trained */
+    BT_CAPABILITIES = BT_CAN_FIT_SETTINGS
+};
+
 /* Numbers of the banks on the link. */
 typedef enum bt_link_bank { BT_LINK_SERVING = 0, BT_LINK_CANDIDATE, BT_LINK_PREVIOUS } bt_link_bank;
 

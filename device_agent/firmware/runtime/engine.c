@@ -126,29 +126,28 @@ bt_status bt_fit_sample(bt_engine *engine, bt_window window, uint32_t label, flo
     return isfinite(*loss) ? BT_OK : BT_NOT_FINITE;
 }
 
-bt_status bt_fit_find_fault(bt_engine *engine, bt_window window, uint32_t label, uint32_t *weights_offset) {
-    if (engine->plan->batch != 1) return BT_UNSUPPORTED;
-    if (label >= engine->plan->classes) return BT_BAD_ARGUMENT;
-    bt_fault fault = {.found = false, .weights_offset = UINT32_MAX};
-    const bt_run run = {.port = engine->port, .window = window, .label = label, .fault = &fault};
-    run_entry(engine, BT_ENTRY_PREPROCESS, BT_BANK_CANDIDATE, &run);
-    run_entry(engine, BT_ENTRY_TRAIN, BT_BANK_CANDIDATE, &run);
-    *weights_offset = fault.weights_offset;
-    return fault.found ? BT_OK : BT_WRONG_STATE;
+/* Preprocess a batch's windows into the place where *train* finds them. */
+static void prepare_batch(bt_engine *engine, const bt_window *windows, bt_fault *fault) {
+    const bt_tensor input = bt_locate(engine->plan, engine->plan->input_view, engine->region);
+    const bt_tensor inputs = bt_locate(engine->plan, engine->plan->batch_view, engine->region);
+    for (uint32_t b = 0; b < engine->plan->batch; b++) {
+        const bt_run preparing = {.port = engine->port, .window = windows[b], .fault = fault};
+        run_entry(engine, BT_ENTRY_PREPROCESS, BT_BANK_CANDIDATE, &preparing);
+        memmove(inputs.data + b * input.count, input.data, input.count * sizeof(float));
+    }
+}
+
+static bool are_classes(const bt_plan *plan, const uint32_t *labels) {
+    for (uint32_t b = 0; b < plan->batch; b++)
+        if (labels[b] >= plan->classes) return false;
+    return true;
 }
 
 bt_status bt_fit_batch(bt_engine *engine, const bt_window *windows, const uint32_t *labels, float *loss) {
     const bt_plan *plan = engine->plan;
     if (plan->batch < 2) return BT_UNSUPPORTED;
-    for (uint32_t b = 0; b < plan->batch; b++)
-        if (labels[b] >= plan->classes) return BT_BAD_ARGUMENT;
-    const bt_tensor input = bt_locate(plan, plan->input_view, engine->region);
-    const bt_tensor inputs = bt_locate(plan, plan->batch_view, engine->region);
-    for (uint32_t b = 0; b < plan->batch; b++) {
-        const bt_run preparing = {.port = engine->port, .window = windows[b]};
-        run_entry(engine, BT_ENTRY_PREPROCESS, BT_BANK_CANDIDATE, &preparing);
-        memmove(inputs.data + b * input.count, input.data, input.count * sizeof(float));
-    }
+    if (!are_classes(plan, labels)) return BT_BAD_ARGUMENT;
+    prepare_batch(engine, windows, NULL);
     const bt_run run = {
         .port = engine->port,
         .window = windows[0],
@@ -169,6 +168,38 @@ bt_status bt_fit_batch(bt_engine *engine, const bt_window *windows, const uint32
     engine->weight += weight;
     *loss = sum / weight;
     return isfinite(*loss) ? BT_OK : BT_NOT_FINITE;
+}
+
+bt_status bt_fit_find_fault(bt_engine *engine, const bt_window *windows, const uint32_t *labels,
+                            uint32_t *weights_offset) {
+    const uint32_t batch = engine->plan->batch;
+    bt_fault fault = {.found = false, .weights_offset = UINT32_MAX};
+    if (!are_classes(engine->plan, labels)) return BT_BAD_ARGUMENT;
+    /* the dropout masks are those of the run that failed, which has counted its windows */
+    const uint32_t first = engine->samples_seen >= batch ? engine->samples_seen - batch : 0;
+    const bt_run run = {
+        .port = engine->port,
+        .window = windows[0],
+        .label = labels[0],
+        .dropout_key = bt_hash_counter(engine->dropout_seed, first),
+        .labels = labels,
+        .dropout_seed = engine->dropout_seed,
+        .first_window = first,
+        .fault = &fault,
+    };
+    if (batch == 1)
+        run_entry(engine, BT_ENTRY_PREPROCESS, BT_BANK_CANDIDATE, &run);
+    else
+        prepare_batch(engine, windows, &fault);
+    run_entry(engine, BT_ENTRY_TRAIN, BT_BANK_CANDIDATE, &run);
+    *weights_offset = fault.weights_offset;
+    return fault.found ? BT_OK : BT_WRONG_STATE;
+}
+
+uint32_t bt_fit_sick_weight(const bt_engine *engine) {
+    for (uint32_t i = 0; i < engine->plan->weights_bytes / 4; i++)
+        if (!isfinite(engine->candidate[i])) return 4 * i;
+    return UINT32_MAX;
 }
 
 /* What the accumulated gradients are multiplied by: 1 / windows, and less where their norm is above `most`. The norm's

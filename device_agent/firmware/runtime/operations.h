@@ -64,4 +64,8 @@ enum { BT_OP_END = 0, BT_OP_LOOP = 1, BT_OP_END_LOOP = 2, BT_OP_WINDOW = 3, BT_O
     X(batch_norm_backward, 63, 7, 0, 0x70)                 \
     X(batch_norm_track, 64, 3, 2, 0x06)
 
+#define BT_NUMBER_OF(name, number, views, immediates, writes) BT_NUMBER_##name = (number),
+enum { BT_OPERATIONS(BT_NUMBER_OF) BT_NUMBERS_END };
+#undef BT_NUMBER_OF
+
 #endif

@@ -68,6 +68,21 @@ static bt_status read_header(bt_plan *plan) {
     return BT_OK;
 }
 
+/* The one kind of optimiser in *update*, behind the verifier. */
+static bt_plan_optimizer find_optimizer(const bt_plan *plan) {
+    bt_plan_optimizer found = BT_OPTIMIZER_OTHER;
+    bt_instruction in;
+    for (uint32_t at = 0;; at = in.next) {
+        bt_plan_optimizer here = BT_OPTIMIZER_OTHER;
+        if (!bt_decode(plan->code[BT_ENTRY_UPDATE], plan->code_words[BT_ENTRY_UPDATE], at, &in)) return found;
+        if (in.code == BT_OP_END) return found;
+        if (in.code == BT_NUMBER_sgd) here = BT_OPTIMIZER_SGD;
+        if (in.code == BT_NUMBER_adam) here = in.immediate[0] ? BT_OPTIMIZER_ADAMW : BT_OPTIMIZER_ADAM;
+        if (here != BT_OPTIMIZER_OTHER && found != BT_OPTIMIZER_OTHER && here != found) return BT_OPTIMIZER_OTHER;
+        if (here != BT_OPTIMIZER_OTHER) found = here;
+    }
+}
+
 bt_status bt_plan_open(bt_plan *plan, const uint8_t *file, uint32_t length) {
     memset(plan, 0, sizeof *plan);
     if (length < BT_PLAN_HEADER_BYTES || memcmp(file, "BTPL", 4) != 0) return BT_BAD_MAGIC;
@@ -84,6 +99,7 @@ bt_status bt_plan_open(bt_plan *plan, const uint8_t *file, uint32_t length) {
     if (status == BT_OK) status = read_sections(plan);
     if (status == BT_OK && plan->region_bytes[BT_REGION_CONST] != plan->constants_length) status = BT_BAD_PLAN;
     if (status == BT_OK) status = bt_verify_program(plan);
+    if (status == BT_OK) plan->optimizer = find_optimizer(plan);
     if (status == BT_OK) bt_sha256(file, signed_length, plan->hash);
     return status;
 }

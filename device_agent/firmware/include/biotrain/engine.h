@@ -82,13 +82,17 @@ bt_status bt_fit_begin(bt_engine *engine);
 /* Forward and backward of one labelled window on the candidate; gradients add up. Writes its loss, which with class
  * weights is the weighted one. */
 bt_status bt_fit_sample(bt_engine *engine, bt_window window, uint32_t label, float *loss);
-/* After BT_NOT_FINITE: runs that window once more and looks where the first such number comes up. Gives the offset in the
- * weights of the last parameter used up to there, UINT32_MAX when the window itself was not finite. BT_WRONG_STATE when
- * nothing is wrong. The fit is over either way. */
-bt_status bt_fit_find_fault(bt_engine *engine, bt_window window, uint32_t label, uint32_t *weights_offset);
 /* bt_fit_sample for a plan that trains over a whole batch at once (plan->batch > 1): that many windows with their labels.
  * Writes the mean loss. Plans of either kind refuse the other call: BT_UNSUPPORTED. */
 bt_status bt_fit_batch(bt_engine *engine, const bt_window *windows, const uint32_t *labels, float *loss);
+/* After BT_NOT_FINITE from either: runs its plan->batch windows once more and looks where the first such number comes up.
+ * Gives the offset in the weights of the last parameter used up to there, UINT32_MAX when a window itself was not finite.
+ * BT_WRONG_STATE when nothing is wrong. The fit is over either way. */
+bt_status bt_fit_find_fault(bt_engine *engine, const bt_window *windows, const uint32_t *labels,
+                            uint32_t *weights_offset);
+/* The offset of the candidate's first value that is NaN or infinite; UINT32_MAX when there is none: a step can leave
+ * one behind that no window has met yet. */
+uint32_t bt_fit_sick_weight(const bt_engine *engine);
 /* One optimiser step with the mean of the accumulated gradients; clears them. BT_NOT_FINITE, and the candidate is as it
  * was, when the norm of the gradients is asked for and is not a number. */
 bt_status bt_fit_step(bt_engine *engine, bt_optimizer optimizer);

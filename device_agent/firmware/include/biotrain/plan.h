@@ -30,6 +30,14 @@ typedef enum bt_entry {
     BT_ENTRY_COUNT
 } bt_entry;
 
+/* What *update* does; the settings of its steps come with each fit. */
+typedef enum bt_plan_optimizer {
+    BT_OPTIMIZER_OTHER = 0,
+    BT_OPTIMIZER_SGD,
+    BT_OPTIMIZER_ADAM,
+    BT_OPTIMIZER_ADAMW
+} bt_plan_optimizer;
+
 typedef struct bt_plan {
     const uint8_t *file;
     uint32_t length;
@@ -39,6 +47,7 @@ typedef struct bt_plan {
     float sampling_rate_hz;
     uint32_t weights_bytes;
     uint32_t batch;          /* windows that *train* runs over at once: 1 but for exact batch norm */
+    bt_plan_optimizer optimizer;
     uint32_t training_bytes; /* training state in L2 at its peak, as the planner counted it */
     uint32_t region_bytes[BT_REGION_COUNT];
     /* the rest is the executor's */
