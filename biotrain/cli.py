@@ -22,6 +22,7 @@ COMMANDS = {
     "agent": "The process beside the wearable: streams, watches for drift, adapts, publishes.",
     "supervisor": "The host-side service: stores telemetry, raises alerts, shows the fleet.",
     "broker": "An MQTT broker for trying things out.",
+    "bench": "How fast a training step is here, and how many instructions it takes on the device.",
     "schema": "Write the JSON Schemas and the AsyncAPI document of all messages.",
 }
 

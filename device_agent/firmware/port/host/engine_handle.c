@@ -48,5 +48,22 @@ const uint8_t *bt_handle_hash(const bt_handle *handle) { return handle->plan.has
 void bt_handle_seed(bt_handle *handle, uint32_t seed) { handle->engine.dropout_seed = seed; }
 
 /* Use the portable kernels even where faster ones could run: the two must give the same bits. */
-
 void bt_handle_use_portable_kernels(bt_handle *handle) { handle->engine.operations = bt_operations_base; }
+
+/* A whole optimiser step in one call, so that a benchmark times the engine and not its caller. */
+bt_status bt_handle_train(bt_handle *handle, const bt_window *windows, const uint32_t *labels, uint32_t count,
+                          bt_optimizer optimizer, float *loss) {
+    bt_status status = BT_OK;
+    if (handle->plan.batch > 1) {
+        if (count != handle->plan.batch) return BT_BAD_ARGUMENT;
+        status = bt_fit_batch(&handle->engine, windows, labels, loss);
+    } else {
+        float sum = 0.0f;
+        for (uint32_t i = 0; i < count && status == BT_OK; i++) {
+            status = bt_fit_sample(&handle->engine, windows[i], labels[i], loss);
+            sum += *loss;
+        }
+        *loss = sum / (float)count;
+    }
+    return status == BT_OK ? bt_fit_step(&handle->engine, optimizer) : status;
+}

@@ -1,0 +1,1 @@
+"""Measurements that a user can repeat: time of a training step, instructions of a kernel."""
