@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from device_agent.sources.recording import find_recordings
+from device_agent.sources.dataset import open_dataset
 
 
 def run_demo(data: Path, subject: str) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def main() -> None:
     print("| person | alerts | committed | rolled back | frozen | adapted | gain, points | dropped |")
     print("|---|---|---|---|---|---|---|---|")
     gains = []
-    for subject in find_recordings(data):
+    for subject in open_dataset(data).subjects:
         summary = run_demo(data, subject)
         accuracy, adaptations = summary["accuracy"], summary["adaptations"]
         gains.append(100 * (accuracy["after_adaptation"] - accuracy["after_drift"]))

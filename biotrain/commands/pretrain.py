@@ -25,7 +25,9 @@ class NormChoice(StrEnum):
 
 def main(
     out: Annotated[Path, typer.Option(help="Folder to write NAME.plan and NAME.weights into.")],
-    data: Annotated[Path | None, typer.Option(help="Folder of recordings, SUBJECT_sessionN.npz.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="A data set's YAML file, or a folder of SUBJECT_sessionN.npz.")
+    ] = None,
     leave_out: Annotated[str | None, typer.Option(help="The person the model is for: not trained on.")] = None,
     simulator: Annotated[bool, typer.Option("--simulator", help="Train on simulated EOG wearers instead.")] = False,
     people: Annotated[int, typer.Option(min=1, help="Simulated people.")] = 12,
@@ -48,12 +50,13 @@ def main(
 
     Example:
 
-        biotrain pretrain --data recordings/emg --leave-out U1 --out models
+        biotrain pretrain --data datasets/emg_forearm.yaml --leave-out U1 --out models
         biotrain pretrain --simulator --out models --name eog
     """
     from biotrain.files import default_cache
     from biotrain.pretrain.run import OtherPeople, SimulatedPeople, write_pretrained
     from biotrain.pretrain.settings import TrainingSettings
+    from device_agent.sources.dataset import open_dataset
     from device_agent.sources.recording import parse_sessions
 
     chosen: People
@@ -62,7 +65,7 @@ def main(
             raise UserError("--simulator and --data exclude each other: whose windows shall it be?")
         chosen = SimulatedPeople(range(first_seed, first_seed + people), parse_sessions(sessions), trials)
     elif data and leave_out:
-        chosen = OtherPeople(data, leave_out)
+        chosen = OtherPeople(open_dataset(data), leave_out)
     else:
         raise UserError("name the recordings with --data DIR --leave-out SUBJECT, or use --simulator")
     settings = TrainingSettings(

@@ -21,11 +21,15 @@ def file_digest(path: Path) -> str:
 #: What shapes the trained values.
 TRAINING_CODE = (
     "biotrain/pretrain/blank.py",
+    "biotrain/pretrain/filters.py",
     "biotrain/pretrain/people.py",
     "biotrain/pretrain/training.py",
     "device_agent/compiler/preprocessing.py",
     "device_agent/models/*.py",
+    "device_agent/sources/dataset.py",
+    "device_agent/sources/formats.py",
     "device_agent/sources/recording.py",
+    "device_agent/sources/shape.py",
     "device_agent/sources/simulator.py",
 )
 #: What else shapes plan and weights: a plan made by yesterday's compiler is not today's.

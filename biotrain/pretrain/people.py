@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from biotrain.pretrain.filters import average_reference, design
 from device_agent.compiler.preprocessing import Preprocessing
-from device_agent.sources.recording import Recording, check_same_layout, find_recordings, load_recording
+from device_agent.sources.dataset import Dataset, Steps
+from device_agent.sources.recording import Recording, check_same_layout
 from device_agent.sources.simulator import SimulatedPerson
 from schemas.errors import UserError
 
@@ -29,29 +30,39 @@ class TrainingSet:
     channels: tuple[str, ...]
     sampling_rate_hz: float
     people: tuple[str, ...]
+    steps: Steps = field(default_factory=Steps)
 
     @property
     def samples(self) -> int:
         return int(self.windows.shape[2])
 
     def preprocessing(self) -> Preprocessing:
-        """Each channel to mean 0 and deviation 1 over all windows; the logarithm first where the signal is an envelope.
+        """The data set's steps; channels to mean 0 and deviation 1 over all windows, after everything else.
 
         An envelope is never negative, and what changes from day to day (electrode contact, place on the muscle)
-        multiplies it. Raises UserError for a channel that never changes: no model can be scaled by it.
+        multiplies it: its logarithm is taken. Raises UserError for a channel that never changes: no model can be
+        scaled by it.
         """
-        floor = float(np.percentile(self.windows, _FLOOR_PERCENTILE)) if (self.windows >= 0).all() else None
-        steps = Preprocessing(log_floor=floor or None)
-        prepared = steps.apply(self.windows)
+        steps = self.steps
+        sections = design(steps.filters, self.sampling_rate_hz) if steps.filters else None
+        matrix = average_reference(len(self.channels)) if steps.reference == "average" else None
+        envelope = steps.logarithm == "auto" and sections is None and matrix is None and bool((self.windows >= 0).all())
+        floor = float(np.percentile(self.windows, _FLOOR_PERCENTILE)) if envelope else None
+        fixed = Preprocessing(matrix=matrix, sections=sections, log_floor=floor or None, centre=steps.centre)
+        if steps.scale == "none":
+            return fixed
+        prepared = fixed.apply(self.windows)
         mean = prepared.mean(axis=(0, 2), dtype=np.float64)
         deviation = prepared.std(axis=(0, 2), dtype=np.float64)
         if not (deviation > 0).all():
             flat = self.channels[int(np.flatnonzero(deviation <= 0)[0])]
             raise UserError(f"channel {flat!r} is constant in all recordings: leave it out or export them again")
-        return replace(steps, offset=mean.astype(np.float32), gain=np.reciprocal(deviation).astype(np.float32))
+        if steps.scale == "all":
+            deviation[:] = np.sqrt(np.mean(deviation**2))
+        return replace(fixed, offset=mean.astype(np.float32), gain=np.reciprocal(deviation).astype(np.float32))
 
 
-def join(recordings: Sequence[Recording]) -> TrainingSet:
+def join(recordings: Sequence[Recording], steps: Steps = Steps()) -> TrainingSet:
     """Recordings of one layout, one after the other. Raises UserError when layouts differ."""
     first = recordings[0]
     for recording in recordings[1:]:
@@ -63,23 +74,25 @@ def join(recordings: Sequence[Recording]) -> TrainingSet:
         channels=first.channels,
         sampling_rate_hz=first.sampling_rate_hz,
         people=tuple(dict.fromkeys(recording.subject for recording in recordings)),
+        steps=steps,
     )
 
 
-def files_of_others(folder: Path, left_out: str) -> list[Path]:
-    """The recordings of everybody but `left_out`, in a fixed order."""
-    found = find_recordings(folder)
-    if left_out not in found:
-        raise UserError(f"{folder}: holds nobody named {left_out!r}: choose one of {', '.join(found)}")
-    others = [path for subject, sessions in found.items() if subject != left_out for path in sessions.values()]
+def people_but(dataset: Dataset, left_out: str) -> list[str]:
+    """Everybody but `left_out`, in a fixed order. Raises UserError when that is nobody."""
+    dataset.sessions(left_out)
+    others = [subject for subject in dataset.subjects if subject != left_out]
     if not others:
-        raise UserError(f"{folder}: holds recordings of {left_out} only: pre-training needs at least one more person")
+        raise UserError(
+            f"{dataset.place}: holds recordings of {left_out} only: pre-training needs at least one more person"
+        )
     return others
 
 
-def load_others(folder: Path, left_out: str) -> TrainingSet:
+def load_others(dataset: Dataset, left_out: str) -> TrainingSet:
     """Every session of everybody but `left_out`."""
-    return join([load_recording(path) for path in files_of_others(folder, left_out)])
+    others = people_but(dataset, left_out)
+    return join([r for subject in others for r in dataset.load_sessions(subject)], dataset.file.preprocessing)
 
 
 def simulate_people(seeds: Sequence[int], sessions: Sequence[int], trials: int) -> TrainingSet:

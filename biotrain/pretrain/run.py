@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from biotrain.files import write_whole
 from biotrain.pretrain.cache import COMPILING_CODE, TRAINING_CODE, cache_key, file_digest
-from biotrain.pretrain.people import TrainingSet, files_of_others, load_others, simulate_people
+from biotrain.pretrain.people import TrainingSet, load_others, people_but, simulate_people
 from biotrain.pretrain.settings import TrainingSettings
+from device_agent.sources.dataset import SHAPES_TRAINING, Dataset
 from schemas.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,16 +30,23 @@ class People(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OtherPeople:
-    """Everybody in a folder of recordings but one."""
+    """Everybody in a data set but one."""
 
-    folder: Path
+    dataset: Dataset
     left_out: str
 
     def identity(self) -> dict[str, object]:
-        return {path.name: file_digest(path) for path in files_of_others(self.folder, self.left_out)}
+        file = self.dataset.file
+        files = {
+            f"{subject}/{session}": file_digest(path)
+            for subject in people_but(self.dataset, self.left_out)
+            for session, path in self.dataset.sessions(subject).items()
+        }
+        # what it is called, where it lies and how sessions are split changes no trained value
+        return {"files": files, "asked": file.model_dump(mode="json", include=SHAPES_TRAINING)}
 
     def load(self) -> TrainingSet:
-        return load_others(self.folder, self.left_out)
+        return load_others(self.dataset, self.left_out)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,8 @@ class Recording:
     subject: str
     session: int
     unit: str = ""
+    fields: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+    """Whole numbers that the recording knows of each trial: posture, repetition, run."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -65,18 +67,16 @@ class Recording:
 
     def part(self, first: int, last: int | None = None) -> Recording:
         """Trials `first` to `last`, the last one excluded."""
-        chosen = slice(first, last)
-        return Recording(
-            self.counts[chosen],
-            self.scale,
-            self.labels[chosen],
-            self.onsets_s[chosen],
-            self.classes,
-            self.channels,
-            self.sampling_rate_hz,
-            self.subject,
-            self.session,
-            self.unit,
+        return self.chosen(slice(first, last))
+
+    def chosen(self, trials: slice | npt.NDArray[Any]) -> Recording:
+        """Some trials: a slice, indices, or one truth value for each."""
+        return replace(
+            self,
+            counts=self.counts[trials],
+            labels=self.labels[trials],
+            onsets_s=self.onsets_s[trials],
+            fields={name: values[trials] for name, values in self.fields.items()},
         )
 
 
@@ -162,6 +162,11 @@ def _check(path: Path, fields: dict[str, npt.NDArray[Any]]) -> Recording:
         subject=subject,
         session=session,
         unit=str(fields.get("unit", "")),
+        fields={
+            name: values.astype(np.int64)
+            for name, values in fields.items()
+            if name != "y" and values.shape == (trials,) and values.dtype.kind in "iu"
+        },
     )
 
 
@@ -171,41 +176,12 @@ def _scalar(path: Path, value: npt.NDArray[Any], name: str) -> float:
     return float(value)
 
 
-def find_recordings(folder: Path) -> dict[str, dict[int, Path]]:
-    """Every `SUBJECT_sessionN.npz` of a folder: subject -> session -> path. Raises UserError when there is none."""
-    if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such folder of recordings: check --data")
-    found: dict[str, dict[int, Path]] = {}
-    for path in sorted(folder.iterdir()):
-        if named := _FILE_NAME.match(path.name):
-            found.setdefault(named["subject"], {})[int(named["session"])] = path
-    if not found:
-        raise UserError(f"{folder}: holds no recordings: expected files named SUBJECT_sessionN.npz")
-    return {subject: dict(sorted(sessions.items())) for subject, sessions in sorted(found.items())}
-
-
-def load_sessions(folder: Path, subject: str, sessions: list[int] | None = None) -> list[Recording]:
-    """A person's sessions (all when None), in the order asked for. All have the same layout."""
-    found = find_recordings(folder)
-    if subject not in found:
-        raise UserError(f"{folder}: holds nobody named {subject!r}: choose one of {', '.join(found)}")
-    wanted = list(found[subject]) if sessions is None else sessions
-    missing = [number for number in wanted if number not in found[subject]]
-    if missing:
-        have = ", ".join(str(number) for number in found[subject])
-        raise UserError(f"{folder}: {subject} has no session {missing[0]}: choose among {have}")
-    recordings = [load_recording(found[subject][number]) for number in wanted]
-    for recording, number in zip(recordings, wanted, strict=True):
-        check_same_layout(recordings[0], recording, found[subject][number])
-    return recordings
-
-
 def check_same_layout(first: Recording, other: Recording, path: Path | str) -> None:
     """Channels, samples, rate and classes of two recordings must agree. Raises RecordingError."""
-    for field, expected, found in _layout(first, other):
+    for name, expected, found in _layout(first, other):
         if expected != found:
             like = f"{first.subject} session {first.session}"
-            raise RecordingError(path, field, f"is {found}", f"{expected}, as in {like}")
+            raise RecordingError(path, name, f"is {found}", f"{expected}, as in {like}")
 
 
 def _layout(first: Recording, other: Recording) -> Iterator[tuple[str, object, object]]:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from device_agent.sources.recording import Recording, load_sessions
+from device_agent.sources.dataset import open_dataset
+from device_agent.sources.recording import Recording
 from device_agent.sources.simulator import SimulatedPerson
 from schemas.errors import UserError
 
@@ -45,15 +46,16 @@ def open_source(kind: str, options: SourceOptions) -> Material:
 def _recordings(options: SourceOptions) -> Material:
     if options.data is None or options.subject is None:
         raise UserError("source recordings needs --data DIR and --subject ID")
+    dataset = open_dataset(options.data)
     chosen = None if options.sessions is None else list(options.sessions)
     if options.calibrate_session is None:
         if options.calibrate_windows is not None:
             raise UserError("--calibrate-windows with recordings needs --calibrate-session N: which session's windows?")
-        return Material(None, tuple(load_sessions(options.data, options.subject, chosen)))
+        return Material(None, tuple(dataset.load_sessions(options.subject, chosen)))
     if chosen is None:
-        chosen = [recording.session for recording in load_sessions(options.data, options.subject)]
+        chosen = list(dataset.sessions(options.subject))
         chosen.remove(options.calibrate_session) if options.calibrate_session in chosen else None
-    calibration, *stream = load_sessions(options.data, options.subject, [options.calibrate_session, *chosen])
+    calibration, *stream = dataset.load_sessions(options.subject, [options.calibrate_session, *chosen])
     return _split(calibration, stream, options)
 
 

@@ -14,6 +14,7 @@ from biotrain.pretrain.cache import COMPILING_CODE, TRAINING_CODE, cache_key, co
 from biotrain.pretrain.people import join, load_others, simulate_people
 from biotrain.pretrain.run import OtherPeople, SimulatedPeople, pretrain
 from biotrain.pretrain.settings import TrainingSettings
+from device_agent.sources.dataset import open_dataset
 from device_agent.sources.recording import Recording
 from device_agent.sources.simulator import SimulatedPerson
 from schemas.errors import UserError
@@ -44,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_person_left_out_is_in_none_of_the_windows(folder: Path) -> None:
-    others = load_others(folder, "sim2")
+    others = load_others(open_dataset(folder), "sim2")
     assert others.people == ("sim1", "sim3")
     assert len(others.labels) == 4 * 22
     left_out = SimulatedPerson(2).session(1, 22).values
@@ -54,7 +55,7 @@ def test_the_person_left_out_is_in_none_of_the_windows(folder: Path) -> None:
 def test_leaving_out_the_only_person_is_refused(tmp_path: Path) -> None:
     save(SimulatedPerson(1).session(1, 22), tmp_path)
     with pytest.raises(UserError, match="at least one more person"):
-        load_others(tmp_path, "sim1")
+        load_others(open_dataset(tmp_path), "sim1")
 
 
 def test_scaling_is_over_all_windows_of_a_channel() -> None:
@@ -124,9 +125,9 @@ def test_a_result_is_found_again_without_training(tmp_path: Path) -> None:
 
 
 def test_a_changed_recording_is_not_found_in_the_cache(folder: Path) -> None:
-    before = OtherPeople(folder, "sim2").identity()
+    before = OtherPeople(open_dataset(folder), "sim2").identity()
     save(SimulatedPerson(1).session(2, 33), folder)
-    after = OtherPeople(folder, "sim2").identity()
+    after = OtherPeople(open_dataset(folder), "sim2").identity()
     assert cache_key({"people": after}, TRAINING_CODE) != cache_key({"people": before}, TRAINING_CODE)
 
 

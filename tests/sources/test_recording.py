@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from device_agent.sources.recording import RecordingError, load_recording, load_sessions, parse_sessions
+from device_agent.sources.dataset import open_dataset
+from device_agent.sources.recording import RecordingError, load_recording, parse_sessions
 from schemas.errors import UserError
 
 Fields = dict[str, Any]
@@ -93,17 +94,17 @@ def test_sessions_of_different_rates_do_not_make_one_stream(tmp_path: Path) -> N
     write(tmp_path, fields())
     write(tmp_path, fields(2, rate=200.0), "P1_session2.npz")
     with pytest.raises(RecordingError, match=r"P1_session2\.npz: field 'fs': is 200.0; expected 100.0"):
-        load_sessions(tmp_path, "P1", [1, 2])
+        open_dataset(tmp_path).load_sessions("P1", [1, 2])
 
 
 def test_who_or_what_is_not_there_is_answered_with_what_is(tmp_path: Path) -> None:
     write(tmp_path, fields())
     with pytest.raises(UserError, match="nobody named 'P9': choose one of P1"):
-        load_sessions(tmp_path, "P9")
+        open_dataset(tmp_path).load_sessions("P9")
     with pytest.raises(UserError, match="no session 7: choose among 1"):
-        load_sessions(tmp_path, "P1", [7])
+        open_dataset(tmp_path).load_sessions("P1", [7])
     with pytest.raises(UserError, match="no such folder"):
-        load_sessions(tmp_path / "nowhere", "P1")
+        open_dataset(tmp_path / "nowhere").load_sessions("P1")
 
 
 def test_ranges_of_sessions() -> None:
