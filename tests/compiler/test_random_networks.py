@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -15,12 +16,16 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from device_agent.compiler.compile import CompiledPlan, compile_model
 from device_agent.compiler.normalise import Norm
+from device_agent.compiler.training_options import Loss
 from device_agent.engine.engine import CANDIDATE, Engine
-from tests.compiled import compiled, device_step, random_windows, randomise_norms
-from tests.judge import Step, relative_error, torch_step
+from schemas.plan import Region
+from tests.compiled import Windows, device_step, random_windows, randomise_norms, signal
+from tests.judge import Step, assert_parity, relative_error, torch_step
 
 Shape = tuple[int, int, int]
+BATCH = 4
 COUNT = int(os.environ.get("BIOTRAIN_RANDOM_NETWORKS", "40"))
 
 
@@ -60,6 +65,11 @@ class Turn(nn.Module):
         return x.permute(0, *self.order)
 
 
+class Clamp(nn.Module):
+    def forward(self, x):
+        return x.clamp(-0.7, 0.9)
+
+
 class LogPower(nn.Module):
     def forward(self, x):
         return torch.log(torch.clamp(torch.square(x), min=0.05))
@@ -97,7 +107,9 @@ def adaptive(draw, shape: Shape) -> nn.Module:
 def norm(draw, shape: Shape) -> nn.Module | None:
     if math.prod(shape) < 8:  # the norm of few values is ill-conditioned
         return None
-    kinds = [nn.BatchNorm2d(shape[0]), nn.GroupNorm(1, shape[0])]
+    kinds: list[nn.Module] = [nn.GroupNorm(1, shape[0])]
+    if shape[1] * shape[2] >= 3:  # likewise a channel's over a batch
+        kinds += [nn.BatchNorm2d(shape[0]), nn.BatchNorm2d(shape[0], momentum=0.3)]
     if shape[2] >= 6:
         kinds.append(nn.LayerNorm(shape[2]))
     return draw(st.sampled_from(kinds))
@@ -105,7 +117,7 @@ def norm(draw, shape: Shape) -> nn.Module | None:
 
 def activation(draw, shape: Shape) -> nn.Module:
     smooth = [nn.ELU(), nn.ELU(0.5), nn.GELU(), nn.GELU("tanh"), LogPower()]
-    return draw(st.sampled_from([nn.ReLU(), *smooth]))
+    return draw(st.sampled_from([nn.ReLU(), nn.Tanh(), Clamp(), *smooth]))
 
 
 def residual(draw, shape: Shape) -> nn.Module:
@@ -141,9 +153,30 @@ def linear(draw, shape: Shape) -> nn.Module:
 LAYERS = (convolution, convolution, pool, adaptive, norm, activation, residual, joined, rearranged, padded, linear)
 
 
+@dataclass(frozen=True)
+class Case:
+    """A module, its windows' shape, and how it is trained."""
+
+    network: nn.Module
+    channels: int
+    samples: int
+    classes: int
+    norm: Norm
+    smoothing: float
+
+    def compiled(self, windows: Windows) -> CompiledPlan:
+        return compile_model(
+            self.network,
+            signal(self.channels, self.samples, self.classes),
+            name="test",
+            norm=self.norm,
+            batch=BATCH,
+            loss=Loss(self.smoothing),
+        )
+
+
 @st.composite
 def networks(draw):
-    """A module, its window's channels and samples, and its classes."""
     channels, samples, classes = draw(st.integers(1, 4)), draw(st.integers(8, 40)), draw(st.integers(2, 5))
     torch.manual_seed(draw(st.integers(0, 2**16)))
     body = nn.Sequential()
@@ -158,7 +191,8 @@ def networks(draw):
             body.append(layer)
             shape = after
     network = nn.Sequential(*body, nn.Flatten(), nn.Linear(math.prod(shape), classes))
-    return randomise_norms(network), channels, samples, classes
+    norm = draw(st.sampled_from([Norm.FROZEN, Norm.BATCH]))
+    return Case(randomise_norms(network), channels, samples, classes, norm, draw(st.sampled_from([0.0, 0.1])))
 
 
 def assert_step(ours: Step, exact: Step, single: Step, network: nn.Module) -> None:
@@ -175,6 +209,17 @@ def assert_step(ours: Step, exact: Step, single: Step, network: nn.Module) -> No
         assert error <= allowed, f"weight {name}: {error:.2e} > {allowed:.2e} in {network}"
 
 
+def batch_step(plan: CompiledPlan, engine: Engine, windows: Windows) -> Step:
+    """As `device_step`, over the whole batch at once."""
+    engine.begin_fit()
+    loss = engine.fit_batch(windows.counts, windows.scale, [int(label) for label in windows.labels])
+    trained = engine.region(Region.GRADIENTS) / np.float32(len(windows.labels))
+    missing = engine.plan.header.region_bytes[Region.WEIGHTS] // 4 - len(trained)
+    gradients = plan.load_values(np.pad(trained, (0, missing)).astype("<f4").tobytes())
+    engine.fit_step(0.05, 0.9, 1e-3)
+    return Step(loss, dict(gradients), dict(plan.load_values(engine.values(CANDIDATE))))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(0)
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -182,22 +227,25 @@ def assert_step(ours: Step, exact: Step, single: Step, network: nn.Module) -> No
 @settings(max_examples=COUNT, deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=False)
 @given(networks())
 def test_a_random_network_trains_as_in_torch(case):
-    network, channels, samples, classes = case
-    windows = random_windows(2, channels, samples, classes, seed=1)
-    plan = compiled(network, windows, classes, Norm.FROZEN)
+    network = case.network
+    windows = random_windows(BATCH, case.channels, case.samples, case.classes, seed=1)
+    plan = case.compiled(windows)
     bits = []
     for portable in (False, True):
         with Engine(plan.file, plan.weights_file(network)) as engine:
             if portable:
                 engine.use_portable_kernels()
-            ours = device_step(plan, engine, windows)
+            step = batch_step if engine.plan.header.batch > 1 else device_step
+            ours = step(plan, engine, windows)
             bits.append(engine.values(CANDIDATE))
     assert bits[0] == bits[1], "the two kernel sets differ"
+    frozen, criterion = case.norm is Norm.FROZEN, nn.CrossEntropyLoss(label_smoothing=case.smoothing)
     exact, single = (
-        torch_step(network, windows.inputs, windows.labels, dtype, frozen=True)
+        torch_step(network, windows.inputs, windows.labels, dtype, frozen=frozen, criterion=criterion)
         for dtype in (torch.float64, torch.float32)
     )
     assert ours.loss == pytest.approx(
         exact.loss, abs=max(1e-4 * abs(exact.loss), 1e-5, 3 * abs(single.loss - exact.loss))
     )
     assert_step(ours, exact, single, network)
+    assert_parity(ours.weights, exact.running, single.running, "running statistic")

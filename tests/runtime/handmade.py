@@ -38,7 +38,13 @@ class Code:
         return self.bytes + struct.pack("<I", END)
 
 
-def tiny_plan(infer: Code | None = None, more_views: tuple[View, ...] = (), arena: int = 512, l1: int = 64) -> bytes:
+def tiny_plan(
+    infer: Code | None = None,
+    more_views: tuple[View, ...] = (),
+    arena: int = 512,
+    l1: int = 64,
+    train: Code | None = None,
+) -> bytes:
     """Two channels of eight samples, linear to two classes: views 0 input, 1 weight, 2 bias, 3 logits, 4 dlogits,
     5 loss, 6 dweight, 7 dbias, 8 weights, 9 gradients, 10 momentum."""
     views = (
@@ -68,14 +74,12 @@ def tiny_plan(infer: Code | None = None, more_views: tuple[View, ...] = (), aren
         loss_view=5,
         training_bytes=136 * 3 + arena + 16,
     )
+    usual = Code().run("linear_forward", 0, 1, 2, 3).run("cross_entropy", 3, 5, 4)
+    usual.run("linear_weight_gradient", 0, 4, 6, 7)
     code = {
         Entry.PREPROCESS: Code().run("decode_counts", 0).end(),
         Entry.INFER: (infer or Code().run("linear_forward", 0, 1, 2, 3)).end(),
-        Entry.TRAIN: Code()
-        .run("linear_forward", 0, 1, 2, 3)
-        .run("cross_entropy", 3, 5, 4)
-        .run("linear_weight_gradient", 0, 4, 6, 7)
-        .end(),
+        Entry.TRAIN: (train or usual).end(),
         Entry.UPDATE: Code().run("sgd", 8, 9, 10).end(),
     }
     return pack_plan(header, {"classes": ["a", "b"], "channels": ["x", "y"]}, views, b"", code)
