@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import logging
 import operator
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -32,8 +36,10 @@ def capture(module: nn.Module, input_shape: tuple[int, ...]) -> Graph:
     for held, tensor in tensors:
         if tensor.dtype != torch.float32 and not held.endswith(_IGNORED):
             raise CompileError(f"{held} is {tensor.dtype}: the device computes in float32; convert with .float()")
+    _refuse_layers(module)
     try:
-        exported = _export(module, input_shape)
+        with _quiet():
+            exported = _export(module, input_shape)
     except Exception as error:  # torch.export raises dozens of kinds; all are the user's model
         raise CompileError(
             f"{type(module).__name__} cannot be exported for input {input_shape}: {_reason(error)}"
@@ -81,6 +87,30 @@ def _export(module: nn.Module, input_shape: tuple[int, ...]) -> Any:
         if "more than 1 value per channel" not in str(error):
             raise
         return torch.export.export(module, (torch.zeros(2, *input_shape),))
+
+
+def _refuse_layers(module: nn.Module) -> None:
+    """What torch.export would refuse in words that help nobody."""
+    for name, child in module.named_modules():
+        if isinstance(child, nn.RNNBase):
+            raise CompileError(f"{name}: {type(child).__name__} is not supported{nearest(type(child).__name__, ())}")
+        if isinstance(child, nn.modules.batchnorm._BatchNorm) and child.momentum is None:
+            raise CompileError(
+                f"{name}: batch norm with momentum=None, a cumulative average, is not supported: give one"
+            )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """torch logs and prints pages about what it then raises; the message of the error is enough."""
+    logger = logging.getLogger("torch")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(before)
 
 
 def _reason(error: Exception) -> str:

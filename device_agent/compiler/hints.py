@@ -24,6 +24,7 @@ _INSTEAD = {
     "alpha_dropout": "Dropout",
     "lstm": "causal dilated convolutions, as device_agent/models/eeg_tcnet.py has them",
     "gru": "causal dilated convolutions, as device_agent/models/eeg_tcnet.py has them",
+    "rnn": "causal dilated convolutions, as device_agent/models/eeg_tcnet.py has them",
     "rnn_tanh": "causal dilated convolutions, as device_agent/models/eeg_tcnet.py has them",
     "scaled_dot_product_attention": "causal dilated convolutions, as device_agent/models/eeg_tcnet.py has them",
     "conv3d": "Conv2d over a reshaped input",
@@ -38,7 +39,22 @@ _INSTEAD = {
     "abs": "square",
     "sub": "add, with the sign in the layer before",
     "div": "a convolution or a norm that scales",
+    "neg": "the sign in the layer before",
+    "rsub": "add, with the sign in the layer before",
+    "sqrt": "clamp and log, or the value as it is",
+    "mul": "a convolution or a norm that scales",
     "stack": "cat of unsqueezed tensors",
+    "upsample_nearest1d": "a pool in the other branch: both then have the smaller size",
+    "upsample_nearest2d": "a pool in the other branch: both then have the smaller size",
+    **dict.fromkeys(("gt", "ge", "lt", "le", "eq", "ne", "where"), "clamp or ReLU: choosing by value is not there"),
+    **dict.fromkeys(
+        ("nonzero", "masked_select", "index", "index_select", "gather"),
+        "slices with fixed bounds: every window must take the same path",
+    ),
+    **dict.fromkeys(
+        ("zeros", "ones", "full", "arange", "zeros_like", "ones_like", "rand", "randn"),
+        "parameters: forward may make no tensors (recurrent layers do; causal dilated convolutions stand in for them)",
+    ),
     "matmul": "Linear",
     "mm": "Linear",
     "bmm": "Linear",
@@ -48,8 +64,9 @@ _INSTEAD = {
 
 def nearest(target: str, known: Iterable[str]) -> str:
     """Words that end a sentence: "; use ...", or the most similar name; empty where nothing is near."""
-    name = target.split(".")[1].rstrip("_") if target.count(".") else target
+    name = target.split(".")[1].rstrip("_") if target.count(".") else target.lower()
     if name in _INSTEAD:
         return f"; use {_INSTEAD[name]}"
-    similar = difflib.get_close_matches(target, list(known), n=1, cutoff=0.6)
-    return f"; the nearest that works is {similar[0]}" if similar else "; docs/operators.md lists what works"
+    by_name = {other.split(".")[1]: other for other in known if other.count(".")}
+    similar = difflib.get_close_matches(name, list(by_name), n=1, cutoff=0.7)
+    return f"; the nearest that works is {by_name[similar[0]]}" if similar else "; docs/operators.md lists what works"

@@ -28,7 +28,10 @@ def group_norm(x: Value, gamma: Value, beta: Value, groups: int, eps: float, cal
 def _capture_batch(call: Call) -> Value:
     given = call.arguments
     if given.get("weight") is None or given.get("running_mean") is None:
-        raise call.refuse("batch norm needs affine parameters and running statistics")
+        raise call.refuse(
+            "batch norm without affine parameters or running statistics is not supported: use affine=True, "
+            "track_running_stats=True"
+        )
     y = call.result()
     momentum = given.get("momentum")
     if momentum is None:
