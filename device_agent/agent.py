@@ -19,6 +19,7 @@ from device_agent.drift.monitor import Drift
 from device_agent.drift.quality import SignalQuality
 from device_agent.frozen import Frozen, open_frozen
 from device_agent.heartbeat import Heartbeat
+from device_agent.labelling import Labelling
 from device_agent.link import WearableLink
 from device_agent.listener import Listener
 from device_agent.opening import open_wearable
@@ -26,10 +27,10 @@ from device_agent.outbox import Draft
 from device_agent.publisher import Publisher
 from device_agent.relay import Relay
 from device_agent.sources.registry import Material
-from device_agent.sources.timeline import Timeline
-from device_agent.sources.wall_clock import WallClockSource
+from device_agent.sources.source import LateLabel, Recorded, Start, WindowSource
 from device_agent.sources.window import Window
 from device_agent.state import InFlight
+from device_agent.unlabelled import Prediction
 from device_agent.wearable.api import Wearable, WearableError, WearableLost, WindowReport
 from messaging import Broker
 from schemas.adaptation import Trigger
@@ -56,13 +57,14 @@ class Agent:
         )
         self._run = AdaptationRun(context, self._link, self._relay)
         self._heartbeat = Heartbeat(context, self._link)
+        self._labelling = Labelling(context, self._link)
         self._listener = Listener(
             context, broker, {Verb.PING: self._ping, Verb.ROLL_BACK: self._roll_back, Verb.ADAPT: self._adapt_now}
         )
         self._tasks: asyncio.TaskGroup
         self._frozen: Frozen | None = None
         self._quality: SignalQuality | None = None
-        self._source: WallClockSource | None = None
+        self._source: WindowSource | None = None
         self._lost_told = 0
 
     async def run(self) -> None:
@@ -75,6 +77,7 @@ class Agent:
                 ("listener", self._listener.run()),
                 ("link", self._link.run()),
                 ("heartbeat", self._heartbeat.run()),
+                ("late labels", self._labelling.run()),
             ):
                 services[name] = self._tasks.create_task(service, name=name)
             try:
@@ -106,37 +109,44 @@ class Agent:
 
     async def _stream(self) -> None:
         context, settings, state = self._context, self._context.settings, self._context.state
-        first_id = 0 if self._material.calibration is None else len(self._material.calibration)
         wearable = await self._link.up()
         self._quality = SignalQuality(wearable.info.channels)
         resumed = state.anchor_s is not None
-        source = WallClockSource(
-            Timeline(self._material.stream, first_id),
-            speed=settings.speed,
-            anchor_s=state.anchor_s,
-            after=state.last_window if resumed else None,
-            capacity=settings.queue_windows,
+        source = self._material.open(
+            Start(
+                wearable=self._link.up,
+                wearable_lost=self._link.lost,
+                speed=settings.speed,
+                anchor_s=state.anchor_s,
+                after=state.last_window if resumed else None,
+                capacity=settings.queue_windows,
+            )
         )
         state.anchor_s, self._source = source.anchor_s, source
         await context.enter(DeviceState.ONLINE)
         async with source:
-            async for window in source:
+            async for item in source:
                 self._count_lost()
-                seen = await self._predict(window)
-                if seen is not None:
-                    await self._learn_from(window, *seen)
-                    self._consider_adaptation()
+                match item:
+                    case LateLabel():
+                        await self._take_label(item)
+                    case Recorded(report, time_s):
+                        await self._take_report(report, report.label, None, time_s, state.committed > 0)
+                    case Window():
+                        after_commit = state.committed > 0
+                        seen = await self._predict(item)
+                        if seen is not None:
+                            await self._take_report(seen[0], item.label, seen[1], item.time_s, after_commit)
+                self._consider_adaptation()
         self._count_lost()
 
     async def _predict(self, window: Window) -> tuple[WindowReport, int | None] | None:
         """What the wearable says of a window, and what the frozen copy says. None when the window was lost."""
         wearable = await self._link.up()
-        after_commit = self._context.state.committed > 0
         try:
-            if self._frozen is None or window.label is None:
-                report, frozen = await wearable.push(window), None
-            else:
-                report, frozen = await asyncio.gather(wearable.push(window), self._frozen.predict(window))
+            if self._frozen is None:
+                return await wearable.push(window), None
+            return await asyncio.gather(wearable.push(window), self._frozen.predict(window))
         except WearableError as error:
             if isinstance(error, WearableLost):
                 self._link.lost(wearable)
@@ -144,46 +154,69 @@ class Agent:
                 _log.warning("the wearable refused a window", window=window.id, code=error.code, reason=str(error))
             self._drop(window.id)
             return None
-        self._count(window, report, frozen, after_commit)
-        return report, frozen
 
-    def _count(self, window: Window, report: WindowReport, frozen: int | None, after_commit: bool) -> None:
-        state = self._context.state
-        state.windows += 1
-        state.last_window = window.id
-        if window.label is None:
-            return
-        correct = report.predicted == window.label
-        if after_commit:
-            state.adapted.add(correct)
-            if frozen is not None:
-                state.frozen.add(frozen == window.label)
-        elif not state.drift_alerts:
-            state.before_drift.add(correct)
-
-    async def _learn_from(self, window: Window, report: WindowReport, frozen: int | None) -> None:
+    async def _take_report(
+        self, report: WindowReport, label: int | None, frozen: int | None, time_s: float, after_commit: bool
+    ) -> None:
         """Quality first: a faulty window is predicted, but neither watched for drift nor trained on."""
-        context = self._context
+        context, state = self._context, self._context.state
         assert self._quality is not None
         faulty, changes = self._quality.check(report)
-        context.ring.add(window.id, window.label, usable=not faulty)
-        correct = None if window.label is None else report.predicted == window.label
-        context.state.period.add(
+        state.windows += 1
+        state.last_window = report.window_id
+        seen = Prediction(report.window_id, report.predicted, frozen, after_commit, faulty, report.weights_version)
+        correct = None if label is None else self._count(seen, label)
+        if label is None:
+            context.unlabelled.add(seen)
+        context.ring.add(report.window_id, label, usable=not faulty)
+        state.period.add(
             report,
-            classes=self._material.stream[0].classes,
+            classes=self._classes,
             correct=correct,
-            frozen_correct=None if frozen is None else frozen == window.label,
+            frozen_correct=None if frozen is None or label is None else frozen == label,
             faulty=faulty,
-            latency_s=time.time() - window.time_s,
+            latency_s=time.time() - time_s,
         )
         for change in changes:
             await context.reporter.put(context.fault_draft(change.kind, change.active, channels=change.channels))
         if not faulty:
-            drift = context.monitor.observe(window.id, None if correct is None else not correct, report.entropy)
-            if drift is not None:
-                await self._tell(drift)
+            error = None if correct is None else not correct
+            await self._tell(context.monitor.observe(report.window_id, error, report.entropy))
 
-    async def _tell(self, drift: Drift) -> None:
+    async def _take_label(self, late: LateLabel) -> None:
+        """The label of a window that was predicted before: counted, watched and learned from once."""
+        context, state = self._context, self._context.state
+        if not 0 <= late.label < len(self._classes):
+            _log.warning("a late label names no class", window=late.window_id, label=late.label)
+            return
+        seen = context.unlabelled.take(late.window_id)
+        if seen is None:
+            return  # it has its label, was lost, or is too old
+        correct = self._count(seen, late.label)
+        state.period.add_label(correct, None if seen.frozen is None else seen.frozen == late.label)
+        self._labelling.put(late)
+        # What other weights got wrong says nothing of those that serve now.
+        if not seen.faulty and seen.weights_version == state.device_version:
+            await self._tell(context.monitor.label(late.window_id, not correct))
+
+    def _count(self, seen: Prediction, label: int) -> bool:
+        state, correct = self._context.state, seen.predicted == label
+        if seen.after_commit:
+            state.adapted.add(correct)
+            if seen.frozen is not None:
+                state.frozen.add(seen.frozen == label)
+        elif not state.drift_alerts:
+            state.before_drift.add(correct)
+        return correct
+
+    @property
+    def _classes(self) -> tuple[str, ...]:
+        assert self._context.info is not None  # a wearable has been up
+        return self._context.info.classes
+
+    async def _tell(self, drift: Drift | None) -> None:
+        if drift is None:
+            return
         state = self._context.state
         state.drift_alerts += 1
         state.alert_id = f"d-{int(time.time()):x}-{state.drift_alerts}-{secrets.token_hex(2)}"
@@ -219,7 +252,7 @@ class Agent:
         decision = decide(
             context.ring,
             context.policy,
-            classes=len(self._material.stream[0].classes),
+            classes=len(self._classes),
             since_window=max(context.newest_window - context.policy.max_recent, 0) if since is None else since,
             newest_window=context.newest_window,
             last_attempt_window=state.last_attempt_window,
@@ -287,8 +320,9 @@ class Agent:
         state.period.dropped += 1
 
     async def _adaptation_ends(self) -> None:
-        if not await self._context.changed.until(lambda: not self._run.busy, self._context.settings.finish_timeout_s):
-            _log.warning("an adaptation was still running when the time to finish was over")
+        timeout_s = self._context.settings.finish_timeout_s
+        if not await self._context.changed.until(lambda: not self._run.busy and self._labelling.done, timeout_s):
+            _log.warning("an adaptation or a late label was still under way when the time to finish was over")
 
     async def _finish(self) -> None:
         """The source has ended: say the totals, wait until all is stored."""

@@ -14,6 +14,7 @@ from device_agent.outbox import Draft
 from device_agent.reporter import Reporter
 from device_agent.settings import AgentSettings
 from device_agent.state import AgentState
+from device_agent.unlabelled import Unlabelled
 from device_agent.waiting import Signal
 from device_agent.wearable.api import WearableInfo
 from schemas.fault import FaultKind
@@ -36,6 +37,8 @@ class Context:
         )
         if state.monitor is not None:
             self.monitor.restore(state.monitor)
+        self.unlabelled = Unlabelled()
+        self.unlabelled.restore(state.unlabelled)
         self.changed = Signal()
         """Notified when the link, the adaptation in flight or the kept state has changed."""
         self.info: WearableInfo | None = None
@@ -53,6 +56,7 @@ class Context:
     def refresh(self, state: AgentState) -> None:
         """Bring the kept state up to date, just before it is written."""
         state.monitor, state.ring = self.monitor.snapshot(), self.ring.snapshot()
+        state.unlabelled = self.unlabelled.snapshot()
 
     def newer_than(self, window: int) -> list[int]:
         """Good labelled windows that arrived after `window` and not beside it: no fit begun then has seen them."""

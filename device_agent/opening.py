@@ -7,8 +7,8 @@ from pathlib import Path
 import structlog
 
 from device_agent.context import Context
-from device_agent.sources.recording import Recording
 from device_agent.sources.registry import Material
+from device_agent.sources.source import Layout
 from device_agent.wearable.api import Wearable, WearableError, WearableInfo, WearableLost
 from schemas.errors import UserError
 
@@ -43,24 +43,25 @@ async def _open(context: Context, wearable: Wearable, material: Material) -> Non
     # Afterwards the wearable's own weights count: they are what it has learned.
     if settings.weights is not None and new_stream:
         await wearable.write_weights(_read(settings.weights, "--weights"))
-    check_fits(wearable.info, (material.calibration or material.stream[0]))
+    if material.layout is not None:
+        check_fits(wearable.info, material.layout)
     context.info = wearable.info
     state.device_version = (await wearable.statistics()).weights_version
     context.resize_ring(max(min(wearable.info.ring_capacity - _RING_SLACK, _MOST_KEPT), 1))
 
 
-def check_fits(info: WearableInfo, recording: Recording) -> None:
+def check_fits(info: WearableInfo, source: Layout) -> None:
     """The source must give what the wearable's plan was made for."""
     comparisons: list[tuple[str, object, object]] = [
-        ("sampling rate", f"{info.sampling_rate_hz:g} Hz", f"{recording.sampling_rate_hz:g} Hz"),
-        ("number of channels", len(info.channels), len(recording.channels)),
-        ("samples per window", info.samples, recording.samples),
-        ("classes", ", ".join(info.classes), ", ".join(recording.classes)),
+        ("sampling rate", f"{info.sampling_rate_hz:g} Hz", f"{source.sampling_rate_hz:g} Hz"),
+        ("number of channels", len(info.channels), len(source.channels)),
+        ("samples per window", info.samples, source.samples),
+        ("classes", ", ".join(info.classes), ", ".join(source.classes)),
     ]
     for what, expected, found in comparisons:
         if expected != found:
             raise UserError(
-                f"{what}: the source ({recording.subject}) has {found}, the wearable's plan {info.model!r} expects "
+                f"{what}: the source ({source.name}) has {found}, the wearable's plan {info.model!r} expects "
                 f"{expected}: choose a plan that was made for these recordings"
             )
 

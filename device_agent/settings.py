@@ -51,6 +51,8 @@ class AgentSettings(BaseModel):
     calibrate_windows: int | None = Field(default=None, ge=1)
     seed: int = Field(default=1, ge=0)
     trials: int = Field(default=220, ge=1, le=100_000)
+    label_delay_s: float = Field(default=0.0, ge=0, description="signal time from a window's end to its label")
+    label_share: float = Field(default=1.0, ge=0, le=1, description="of the windows, those that ever get a label")
     speed: float = Field(default=1.0, gt=0, le=1e6)
     queue_windows: int = Field(default=32, ge=1)
 

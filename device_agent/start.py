@@ -18,6 +18,7 @@ from device_agent.listener import subscriptions
 from device_agent.outbox import Identity, Outbox
 from device_agent.reporter import Reporter
 from device_agent.settings import AgentSettings
+from device_agent.sources.labels import LabelTiming
 from device_agent.sources.registry import Material, SourceOptions, open_source
 from device_agent.state import AgentState
 from device_agent.wearable.api import Wearable
@@ -39,6 +40,11 @@ async def run_agent(
 ) -> dict[str, Any]:
     """Run until the source has ended (returns the totals) or the task is cancelled. Raises UserError."""
     material = _open_source(settings)
+    if settings.compare_frozen and not material.fed:
+        raise UserError(
+            f"--compare-frozen with --source {settings.source}: the signal stays on the wearable, and a copy of the "
+            "model here sees nothing of it: leave --compare-frozen out"
+        )
     error_detector(settings.detector, None)  # a name that is not known is said now, not at the first window
     host, port = parse_address(settings.broker)
     topic = DeviceTopic(settings.site, settings.device, Kind.STATE)
@@ -132,6 +138,7 @@ def _open_source(settings: AgentSettings) -> Material:
             calibrate_windows=settings.calibrate_windows,
             seed=settings.seed,
             trials=settings.trials,
+            labels=LabelTiming(settings.label_delay_s, settings.label_share),
         ),
     )
 
@@ -148,6 +155,8 @@ def _fingerprint(settings: AgentSettings) -> str:
         "calibrate_windows",
         "seed",
         "trials",
+        "label_delay_s",
+        "label_share",
     )
     chosen = settings.model_dump(mode="json", include={*names, "speed"})
     return hashlib.sha256(repr(sorted(chosen.items())).encode()).hexdigest()[:16]

@@ -91,6 +91,9 @@ class AgentState(BaseModel):
     ring: list[list[int]] = Field(default_factory=list)
     wearable_boot: int | None = None
     """The wearable's boot whose ring is meant."""
+    unlabelled: list[list[int]] = Field(default_factory=list)
+    """Of windows whose label has not come: id, predicted, by the frozen copy (-1: none), by adapted weights, faulty,
+    weights' version."""
     training_memory: TrainingMemory | None = None
     stored_before: int = 0
     """Messages that had been acknowledged when this stream began."""

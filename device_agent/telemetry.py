@@ -32,7 +32,7 @@ class Period(BaseModel):
 
     @property
     def empty(self) -> bool:
-        return not self.windows and not self.dropped
+        return not self.windows and not self.dropped and not self.labelled
 
     def add(
         self,
@@ -49,17 +49,21 @@ class Period(BaseModel):
         self.first_window = report.window_id if self.first_window is None else self.first_window
         self.last_window = report.window_id
         if correct is not None:
-            self.labelled += 1
-            self.correct += correct
-        if frozen_correct is not None:
-            self.frozen_labelled += 1
-            self.frozen_correct += frozen_correct
+            self.add_label(correct, frozen_correct)
         self.confidence_sum += max(report.probabilities)
         self.entropy_sum += report.entropy
         name = classes[report.predicted]
         self.predicted[name] = self.predicted.get(name, 0) + 1
         if len(self.latencies_ms) < _MAX_LATENCIES:
             self.latencies_ms.append(round(max(latency_s, 0.0) * 1000, 3))
+
+    def add_label(self, correct: bool, frozen_correct: bool | None) -> None:
+        """With its window, or when it comes: it counts in the period in which it becomes known."""
+        self.labelled += 1
+        self.correct += correct
+        if frozen_correct is not None:
+            self.frozen_labelled += 1
+            self.frozen_correct += frozen_correct
 
     def fields(self, *, period_s: float, last_window: int, frozen: bool) -> dict[str, Any]:
         """The fields of a Telemetry message that come from here."""

@@ -28,7 +28,7 @@ class Telemetry(Sequenced):
     windows: int = Field(ge=0, description="windows predicted in the period")
     windows_dropped: int = Field(ge=0, description="windows lost in the period because agent or link were late")
     windows_faulty: int = Field(default=0, ge=0, description="windows with a sensor fault")
-    labelled: int = Field(ge=0)
+    labelled: int = Field(ge=0, description="labels that became known in the period, of its windows or earlier ones")
     correct: int = Field(ge=0, description="labelled windows that the serving weights got right")
     frozen_correct: int | None = Field(
         default=None, ge=0, description="the same windows, by a copy of the model that never adapted, where one runs"

@@ -30,7 +30,9 @@ def main(
     ),
     plan: Annotated[Path | None, typer.Option(help="Written to the wearable when it holds another.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Written to the wearable when a new stream begins.")] = None,
-    source: Annotated[str, typer.Option(help="Where windows come from: recordings or simulator.")] = "simulator",
+    source: Annotated[
+        str, typer.Option(help="recordings, simulator, or wearable: what it records by itself.")
+    ] = "simulator",
     data: Annotated[Path | None, typer.Option(help="Recordings: a folder of SUBJECT_sessionN.npz files.")] = None,
     subject: Annotated[str | None, typer.Option(help="Recordings: the person.")] = None,
     sessions: Annotated[str | None, typer.Option(help="Which sessions to stream, e.g. 2-8 or 1,3.")] = None,
@@ -40,6 +42,8 @@ def main(
     ] = None,
     seed: Annotated[int, typer.Option(help="Simulator: which person.")] = 1,
     trials: Annotated[int, typer.Option(help="Simulator: windows in a session.")] = 220,
+    label_delay: Annotated[float, typer.Option(help="Seconds of signal time from a window to its label.")] = 0.0,
+    label_share: Annotated[float, typer.Option(help="Share of the windows that ever get their label.")] = 1.0,
     speed: Annotated[float, typer.Option(help="Times real time.")] = 1.0,
     queue_windows: Annotated[int, typer.Option(help="Windows that may wait before the oldest is lost.")] = 32,
     compare_frozen: Annotated[
@@ -87,6 +91,8 @@ def main(
                 "calibrate_windows": calibrate_windows,
                 "seed": seed,
                 "trials": trials,
+                "label_delay_s": label_delay,
+                "label_share": label_share,
                 "speed": speed,
                 "queue_windows": queue_windows,
                 "compare_frozen": compare_frozen,

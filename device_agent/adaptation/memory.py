@@ -34,6 +34,16 @@ class RingMemory:
     def add(self, window: int, label: int | None, usable: bool) -> None:
         self._kept.append(Kept(window, label, usable))
 
+    def find(self, window: int) -> Kept | None:
+        return next((kept for kept in reversed(self._kept) if kept.id == window), None)
+
+    def label(self, window: int, label: int) -> None:
+        """A label that came late, and that the wearable's ring has by now. The first one stays."""
+        self._kept = deque(
+            (replace(kept, label=label) if kept.id == window and kept.label is None else kept for kept in self._kept),
+            self.capacity,
+        )
+
     def forget(self) -> None:
         """The wearable has started anew, with an empty ring."""
         self._kept.clear()

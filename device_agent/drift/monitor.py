@@ -17,6 +17,8 @@ _RARE = 0.25
 """Where fewer windows than this share have labels, entropy may raise the alert alone."""
 _RECENT = 60
 """Windows over which that share is taken."""
+_KEPT = 4096
+"""Window numbers that are kept to date a change: it is noticed long before so many windows have passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,7 @@ class DriftMonitor:
         entropy_reference: float | None = None,
     ) -> None:
         self._make = make_error_detector
-        self._windows: list[int] = []
-        self._entropy_windows: list[int] = []
+        self._windows, self._entropy_windows = _Numbers(), _Numbers()
         self._errors: deque[tuple[int, bool]] = deque(maxlen=2000)
         self.smoothed_error: float | None = None
         self.reference_error: float | None = None
@@ -60,27 +61,41 @@ class DriftMonitor:
         self._entropy = PageHinkley(
             delta=0.10, threshold=12.0, alpha=1.0, mode="up", min_instances=60, reference=entropy_reference
         )
-        self._windows.clear()
-        self._entropy_windows.clear()
-        self._labelled: deque[bool] = deque(maxlen=_RECENT)
+        self._windows, self._entropy_windows = _Numbers(), _Numbers()
+        self._recent: dict[int, bool] = {}
         self.active = False
         self.since_window: int | None = None
         self._calm = 0
 
     def observe(self, window: int, error: bool | None, entropy: float) -> Drift | None:
         """Take in one good window; `error` is None without a label. Returns a claim when the rule is first met."""
-        self._labelled.append(error is not None)
+        self._recent[window] = error is not None
+        while len(self._recent) > _RECENT:
+            del self._recent[next(iter(self._recent))]
         self._entropy.update(entropy)
         self._entropy_windows.append(window)
         if error is not None:
-            self._error.update(float(error))
-            self._windows.append(window)
-            self._errors.append((window, error))
-            self._smooth(float(error))
+            self._take_error(window, error)
         if self.active:
             self._watch_recovery()
             return None
-        rare = len(self._labelled) == _RECENT and sum(self._labelled) < _RARE * _RECENT
+        return self._claim(window)
+
+    def label(self, window: int, error: bool) -> Drift | None:
+        """A label came after its window had been observed without one. Returns a claim as `observe` does."""
+        if window in self._recent:
+            self._recent[window] = True
+        self._take_error(window, error)
+        return None if self.active else self._claim(window)
+
+    def _take_error(self, window: int, error: bool) -> None:
+        self._error.update(float(error))
+        self._windows.append(window)
+        self._errors.append((window, error))
+        self._smooth(float(error))
+
+    def _claim(self, window: int) -> Drift | None:
+        rare = len(self._recent) == _RECENT and sum(self._recent.values()) < _RARE * _RECENT
         if not (self._error.drift_detected or (rare and self._entropy.drift_detected)):
             return None
         self.active = True
@@ -141,3 +156,19 @@ class DriftMonitor:
         self.reset(snapshot["reference_error"], snapshot["entropy_reference"])
         self.active, self.since_window = snapshot["active"], snapshot["since_window"]
         self.smoothed_error = snapshot["smoothed_error"]
+
+
+class _Numbers:
+    """Which window a detector's n-th value was of. Only the newest are kept: no stream is too long for it."""
+
+    def __init__(self, most: int = _KEPT) -> None:
+        self._kept: deque[int] = deque(maxlen=most)
+        self._count = 0
+
+    def append(self, window: int) -> None:
+        self._kept.append(window)
+        self._count += 1
+
+    def __getitem__(self, index: int) -> int:
+        """A change that began before all that is kept is dated to the oldest kept window."""
+        return self._kept[max(index - (self._count - len(self._kept)), 0)]

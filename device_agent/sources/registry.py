@@ -1,14 +1,19 @@
-"""Where sessions come from: one line for each kind of source."""
+"""Where windows come from: one line for each kind of source."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from device_agent.sources.dataset import open_dataset
+from device_agent.sources.labels import LabelTiming
 from device_agent.sources.recording import Recording
+from device_agent.sources.self_recorded import SelfRecordedSource
 from device_agent.sources.simulator import SimulatedPerson
+from device_agent.sources.source import Layout, Start, WindowSource
+from device_agent.sources.timeline import Timeline
+from device_agent.sources.wall_clock import WallClockSource
 from schemas.errors import UserError
 
 
@@ -26,14 +31,21 @@ class SourceOptions:
     seed: int = 1
     trials: int = 220
     """Per simulated session."""
+    labels: LabelTiming = field(default_factory=LabelTiming)
+    """Of recordings and of the simulator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a source gives: trials to calibrate with (None: no calibration), and sessions to stream."""
+    """What a source gives: a stream to open, and trials to calibrate with before it."""
 
     calibration: Recording | None
-    stream: tuple[Recording, ...]
+    """None: no calibration."""
+    layout: Layout | None
+    """None: whatever the wearable's plan was made for."""
+    open: Callable[[Start], WindowSource]
+    fed: bool = True
+    """The agent feeds the wearable; otherwise the signal never leaves the wearable."""
 
 
 def open_source(kind: str, options: SourceOptions) -> Material:
@@ -51,7 +63,7 @@ def _recordings(options: SourceOptions) -> Material:
     if options.calibrate_session is None:
         if options.calibrate_windows is not None:
             raise UserError("--calibrate-windows with recordings needs --calibrate-session N: which session's windows?")
-        return Material(None, tuple(dataset.load_sessions(options.subject, chosen)))
+        return _sessions(None, dataset.load_sessions(options.subject, chosen), options)
     if chosen is None:
         chosen = list(dataset.sessions(options.subject))
         chosen.remove(options.calibrate_session) if options.calibrate_session in chosen else None
@@ -64,7 +76,7 @@ def _simulator(options: SourceOptions) -> Material:
     sessions = options.sessions or (1, 2, 3)
     first = options.calibrate_session
     if first is None and options.calibrate_windows is None:
-        return Material(None, tuple(person.session(number, options.trials) for number in sessions))
+        return _sessions(None, [person.session(number, options.trials) for number in sessions], options)
     first = sessions[0] if first is None else first
     stream = [person.session(number, options.trials) for number in sessions if number != first]
     return _split(person.session(first, options.trials), stream, options)
@@ -84,11 +96,40 @@ def _split(calibration: Recording, stream: list[Recording], options: SourceOptio
         stream = [rest, *stream] if len(rest) else stream
     if not stream:
         raise UserError("nothing is left to stream: name at least one session beside the calibration session")
-    return Material(calibration, tuple(stream))
+    return _sessions(calibration, stream, options)
+
+
+def _sessions(calibration: Recording | None, stream: list[Recording], options: SourceOptions) -> Material:
+    """Sessions that are at hand, on one clock: numbers go on behind those of the calibration."""
+    first_id = 0 if calibration is None else len(calibration)
+    timeline = Timeline(stream, first_id)
+
+    def open_(start: Start) -> WindowSource:
+        return WallClockSource(
+            timeline,
+            speed=start.speed,
+            anchor_s=start.anchor_s,
+            after=start.after,
+            capacity=start.capacity,
+            labels=options.labels,
+        )
+
+    of = timeline.first
+    return Material(calibration, Layout(of.subject, of.channels, of.samples, of.sampling_rate_hz, of.classes), open_)
+
+
+def _self_recorded(options: SourceOptions) -> Material:
+    if options.calibrate_session is not None or options.calibrate_windows is not None:
+        raise UserError(
+            "source wearable streams what the wearable records, and calibrates on nothing: leave --calibrate-session "
+            "and --calibrate-windows out, or calibrate with --source recordings first"
+        )
+    return Material(None, None, SelfRecordedSource, fed=False)
 
 
 #: To add a source: one file, and one line here.
 SOURCES: dict[str, Callable[[SourceOptions], Material]] = {
     "recordings": _recordings,
     "simulator": _simulator,
+    "wearable": _self_recorded,
 }

@@ -93,6 +93,8 @@ class WindowReport:
     """What the last linear layer is fed, where it has at most 64 values."""
     label: int | None = None
     """Set where the wearable itself knows it (self-recorded, from a labelled file)."""
+    ended_s: float | None = None
+    """End of a self-recorded window, seconds since the epoch: `time_us` on this computer's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,8 @@ class WearableStatistics:
     weights_version: int
     fitting: bool
     candidate: bool
+    recording: bool = False
+    """The wearable records by itself."""
     extra: dict[str, int] = field(default_factory=dict)
 
 
@@ -223,10 +227,16 @@ class Wearable(Protocol):
         """The wearable may forget its events up to `seq` of `boot`."""
 
     def reports(self) -> AsyncIterator[WindowReport]:
-        """Windows that the wearable recorded by itself, in order; ids that are missing were lost."""
+        """Windows that the wearable recorded by itself, in order; ids that are missing were lost.
 
-    async def start_recording(self) -> None:
-        """The wearable begins to record by itself, on its own clock."""
+        Ends when the wearable has stopped to record, and with the connection.
+        """
+
+    async def start_recording(self, first: int = 0) -> None:
+        """The wearable records by itself from now on, on its own clock, and numbers its windows from `first` at least.
+
+        One that records already goes on with its own numbers.
+        """
 
     async def stop_recording(self) -> None: ...
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import struct
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ from device_agent.wearable.api import (
     WearableStatistics,
     WindowReport,
 )
+from device_agent.wearable.clock import DeviceClock
 from device_agent.wearable.feed import EventFeed
 from device_agent.wearable.fit_request import fit_body
 from device_agent.wearable.session import LinkBroken, LinkState, Priority, Session
@@ -45,7 +47,7 @@ _BANKS = {Bank.SERVING: 0, Bank.CANDIDATE: 1, Bank.PREVIOUS: 2}
 REPORTS_KEPT = 1000
 
 
-def _to_window_report(report: Report) -> WindowReport:
+def _to_window_report(report: Report, ended_s: float | None = None) -> WindowReport:
     return WindowReport(
         window_id=report.window_id,
         time_us=report.time_us,
@@ -58,6 +60,7 @@ def _to_window_report(report: Report) -> WindowReport:
         saturated_channels=report.saturated_channels,
         features=report.features,
         label=report.label if report.label >= 0 else None,
+        ended_s=ended_s,
     )
 
 
@@ -73,8 +76,7 @@ class LinkWearable:
         on_close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.reports_lost = 0
-        self.device_clock_us: tuple[int, float] = (0, 0.0)
-        """The wearable's clock, and this process' monotonic clock (s) when it was told."""
+        self.clock = DeviceClock()
         self._timing = timing or Timing()
         self._session = Session(transport, self._timing, self._shake_hands, self._take, on_state)
         self._on_close = on_close
@@ -82,6 +84,7 @@ class LinkWearable:
         self._answer: HelloAnswer | None = None
         self._feed = EventFeed(self._ask_for_replay)
         self._reports: asyncio.Queue[WindowReport | None] = asyncio.Queue()
+        self._recording = self._closed = False
         self._tasks: set[asyncio.Task[object]] = set()
         self._bulk = asyncio.Lock()
 
@@ -186,9 +189,8 @@ class LinkWearable:
     async def statistics(self) -> WearableStatistics:
         told = Statistics.from_bytes(await self._session.request(Opcode.STATISTICS))
         values = dict(told.values)
-        fitting, candidate = bool(values.pop("fitting")), bool(values.pop("candidate"))
+        fitting, candidate, recording = (bool(values.pop(name)) for name in ("fitting", "candidate", "recording"))
         extra = {
-            "recording": values.pop("recording"),
             "frames_stale": values.pop("frames_stale"),
             "frames_lost": values.pop("frames_lost"),
             "reports_lost": values.pop("reports_lost"),
@@ -198,7 +200,14 @@ class LinkWearable:
             "agent_frames_corrupt": self._session.frames_corrupt,
             "reconnections": self._session.reconnections,
         }
-        return WearableStatistics(uptime_us=told.uptime_us, fitting=fitting, candidate=candidate, extra=extra, **values)
+        return WearableStatistics(
+            uptime_us=told.uptime_us,
+            fitting=fitting,
+            candidate=candidate,
+            recording=recording,
+            extra=extra,
+            **values,
+        )
 
     def events(self) -> AsyncIterator[DeviceEvent]:
         return self._feed.events()
@@ -209,15 +218,24 @@ class LinkWearable:
     async def reports(self) -> AsyncIterator[WindowReport]:
         while (report := await self._reports.get()) is not None:
             yield report
-        self._reports.put_nowait(None)
+        if self._closed:
+            self._reports.put_nowait(None)  # for whoever asks again
 
-    async def start_recording(self) -> None:
-        await self._session.request(Opcode.START_RECORDING)
+    async def start_recording(self, first: int = 0) -> None:
+        await self._session.request(Opcode.START_RECORDING, struct.pack("<I", first))
+        self._recording = True
 
     async def stop_recording(self) -> None:
         await self._session.request(Opcode.STOP_RECORDING)
+        self._recording_ended()
+
+    def _recording_ended(self) -> None:
+        if self._recording:
+            self._recording = False
+            self._reports.put_nowait(None)
 
     async def close(self) -> None:
+        self._closed = True
         for task in tuple(self._tasks):
             task.cancel()
         await self._session.close()
@@ -273,6 +291,9 @@ class LinkWearable:
 
     async def _shake_hands(self, answer: HelloAnswer) -> None:
         """What is asked at the start of every connection. Raises TimeoutError or LinkBroken."""
+        if self._answer is not None and answer.boot != self._answer.boot:
+            self.clock.restart()
+        self.clock.told(answer.time_us, time.time())
         self._answer = answer
         status, body = await self._session.exchange_repeated(Opcode.INFO)
         if status != Status.OK:
@@ -288,13 +309,16 @@ class LinkWearable:
             self._feed.take(frame.id, frame.payload)
         elif frame.kind == FrameKind.HEARTBEAT:
             beat = Heartbeat.from_bytes(frame.payload)
-            self.device_clock_us = (beat.time_us, asyncio.get_running_loop().time())
+            self.clock.told(beat.time_us, time.time())
             self._feed.heartbeat(beat.next_event)
+            if not beat.recording:
+                self._recording_ended()
         elif frame.kind == FrameKind.REPORT:
             if self._reports.qsize() >= REPORTS_KEPT:
                 self._reports.get_nowait()
                 self.reports_lost += 1
-            self._reports.put_nowait(_to_window_report(Report.from_bytes(frame.payload)))
+            report = Report.from_bytes(frame.payload)
+            self._reports.put_nowait(_to_window_report(report, self.clock.here_s(report.time_us)))
 
     def _ask_for_replay(self, index: int) -> None:
         async def ask() -> None:

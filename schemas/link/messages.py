@@ -426,6 +426,10 @@ class Heartbeat:
     flags: int
     """Bit 0: a fit runs; 1: there is a candidate; 2: recording."""
 
+    @property
+    def recording(self) -> bool:
+        return bool(self.flags & 4)
+
     def to_bytes(self) -> bytes:
         return self.LAYOUT.pack(
             self.time_us,

@@ -71,3 +71,38 @@ def test_it_carries_on_after_a_restart() -> None:
     feed(m, 0, 60, 0.6, 3)
     again.restore(m.snapshot())
     assert (again.active, again.since_window, again.reference_error) == (True, m.since_window, 0.1)
+
+
+def test_late_labels_are_watched_like_those_that_come_with_their_window() -> None:
+    prompt, late = monitor(), monitor()
+    rng = random.Random(6)
+    errors = [rng.random() < (0.05 if w < 100 else 0.6) for w in range(160)]
+    at_once = [prompt.observe(w, errors[w], 0.4) for w in range(160)]
+    afterwards = []
+    for w in range(180):
+        claim = late.observe(w, None, 0.4)
+        assert claim is None
+        if w >= 20:
+            afterwards.append(late.label(w - 20, errors[w - 20]))
+    claims, late_claims = [c for c in at_once if c], [c for c in afterwards if c]
+    assert len(claims) == len(late_claims) == 1
+    assert (late_claims[0].window, late_claims[0].since_window) == (claims[0].window, claims[0].since_window)
+    assert late.smoothed_error == prompt.smoothed_error
+
+
+def test_labels_that_come_late_keep_entropy_from_deciding_alone() -> None:
+    m = monitor()
+    claims = []
+    for w in range(400):
+        claims.append(m.observe(w, None, 0.3 if w < 200 else 1.5))
+        claims.append(m.label(w - 10, False) if w >= 10 else None)
+    assert not any(claims)
+
+
+def test_a_stream_without_end_is_remembered_in_bounded_memory() -> None:
+    m = monitor(0.0)
+    feed(m, 0, 10_000, 0.0, 7)
+    assert len(m._windows._kept) == len(m._entropy_windows._kept) == 4096
+    feed(m, 10_000, 100, 0.9, 8)
+    assert m.since_window is not None
+    assert 9_990 <= m.since_window <= 10_010, "the n-th value still leads to its window"

@@ -190,15 +190,18 @@ static bt_status with_version(bt_app *app, bt_status status, bt_writer *w) {
     return status;
 }
 
-static bt_status record(bt_app *app, bool on) {
+/* first u32, if given: windows are numbered from there at least */
+static bt_status record(bt_app *app, bool on, bt_reader *r) {
+    const uint32_t first = r->left >= 4 ? bt_read_u32(r) : 0;
     const uint32_t bytes = bt_port_source_window_bytes(app->port);
     if (!bytes) return BT_UNSUPPORTED; /* no electrodes here */
     if (on && !app->has_weights) return app->has_plan ? BT_NO_WEIGHTS : BT_NO_PLAN;
     if (on && bytes != bt_window_bytes(&app->plan)) return BT_BAD_ARGUMENT;
     if (on == app->recording) return BT_OK;
-    if (on)
+    if (on) {
+        if (first > app->recorded_first + app->recorded_next) app->recorded_first = first - app->recorded_next;
         bt_port_source_start(app->port);
-    else
+    } else
         bt_port_source_stop(app->port);
     app->recording = on;
     return BT_OK;
@@ -222,8 +225,8 @@ static bt_status execute(bt_app *app, const bt_frame *frame, bt_writer *w) {
             return r.underflow ? BT_BAD_ARGUMENT : bt_event_log_acknowledge(&app->log, boot, seq);
         }
         case BT_OP_REPLAY: app->event_cursor = bt_read_u32(&r); return r.underflow ? BT_BAD_ARGUMENT : BT_OK;
-        case BT_OP_START_RECORDING: return record(app, true);
-        case BT_OP_STOP_RECORDING: return record(app, false);
+        case BT_OP_START_RECORDING: return record(app, true, &r);
+        case BT_OP_STOP_RECORDING: return record(app, false, &r);
         default: return BT_UNSUPPORTED;
     }
 }

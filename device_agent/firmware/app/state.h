@@ -76,6 +76,8 @@ struct bt_app {
     bt_evaluation evaluation; /* in L2: 2.6 KB */
 
     bool recording;
+    uint32_t recorded_first; /* added to the source's numbers, so that those the agent sees only grow */
+    uint32_t recorded_next;  /* the source's number after the last one taken */
     uint32_t windows, reports, fit_steps, reports_lost;
 };
 

@@ -8,6 +8,14 @@ uint32_t bt_window_id(const uint8_t *body) {
     return id;
 }
 
+void bt_window_set_id(uint8_t *body, uint32_t id) { memcpy(body, &id, sizeof id); }
+
+uint64_t bt_window_time(const uint8_t *body) {
+    uint64_t time;
+    memcpy(&time, body + BT_WINDOW_AT_TIME, sizeof time);
+    return time;
+}
+
 int32_t bt_window_label(const uint8_t *body) {
     int32_t label;
     memcpy(&label, body + BT_WINDOW_AT_LABEL, sizeof label);

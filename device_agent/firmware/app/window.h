@@ -16,6 +16,8 @@ static inline uint32_t bt_window_bytes(const bt_plan *plan) {
 }
 uint32_t bt_window_id(const uint8_t *body);
 int32_t bt_window_label(const uint8_t *body);
+void bt_window_set_id(uint8_t *body, uint32_t id);
+uint64_t bt_window_time(const uint8_t *body);
 void bt_window_set_label(uint8_t *body, int32_t label);
 /* Its samples, where they lie; `body` is 4-byte aligned. */
 bt_window bt_window_view(const bt_plan *plan, const uint8_t *body);
