@@ -294,7 +294,8 @@ class Agent:
         context, state, info = self._context, self._context.state, wearable.info
         await open_wearable(context, wearable, self._material)
         back = context.doing is DeviceState.WEARABLE_LOST
-        if state.wearable_boot not in (None, info.boot):
+        restarted = state.wearable_boot not in (None, info.boot)
+        if restarted and (await wearable.statistics()).ring_windows < len(context.ring):
             context.ring.forget()  # its ring did not survive
         state.wearable_boot = info.boot
         if back:

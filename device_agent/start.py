@@ -183,9 +183,17 @@ def _load_state(outbox: Outbox, stream: str) -> AgentState:
 
 
 def _connector(settings: AgentSettings) -> Connect:
+    """A wearable in this process keeps in the state folder what a device of its own would keep in itself."""
     from device_agent.wearable.connect import connect
 
-    return lambda: connect(settings.wearable)
+    folder, name = settings.state_dir, settings.device[:23]
+    return lambda: connect(
+        settings.wearable,
+        storage=folder / "wearable.flash",
+        external=folder / "wearable.memory",
+        log=folder / "wearable.jsonl",
+        device_id=name,
+    )
 
 
 def _local_connector() -> Callable[[], Awaitable[Wearable]]:

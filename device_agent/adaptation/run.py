@@ -76,6 +76,8 @@ class AdaptationRun:
                 reason = f"the link to the wearable broke during the adaptation: {error}"
             except (WearableError, _GivenUp) as error:
                 reason = str(error)
+                if isinstance(error, WearableError) and error.code == "UNKNOWN_WINDOW":
+                    self._context.ring.forget()  # our account of its ring is wrong: begin a new one
             if not self._ended(flight):
                 await self._abandon(flight, reason)
             if not calibrating:

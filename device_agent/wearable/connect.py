@@ -18,17 +18,19 @@ async def connect(
     *,
     patience_s: float = 10.0,
     storage: Path | None = None,
+    external: Path | None = None,
     log: Path | None = None,
     device_id: str = "local",
     timing: Timing | None = None,
     on_state: Callable[[LinkState], None] | None = None,
 ) -> LinkWearable:
-    """A wearable that has answered. `storage`, `log` and `device_id` are for `local`, which has no process of its own.
+    """A wearable that has answered. `storage`, `external` (its memory for windows), `log` and `device_id` are for
+    `local`, which has no process of its own.
 
     Raises UserError for an address that cannot be, WearableLost when nobody answers within `patience_s`,
     WearableError when the two sides speak different versions of the protocol.
     """
-    transport, on_close = _transport(address, storage, log, device_id)
+    transport, on_close = _transport(address, storage, external, log, device_id)
     wearable = LinkWearable(transport, timing, on_state=on_state, on_close=on_close)
     try:
         await wearable.start(patience_s)
@@ -39,13 +41,13 @@ async def connect(
 
 
 def _transport(
-    address: str, storage: Path | None, log: Path | None, device_id: str
+    address: str, storage: Path | None, external: Path | None, log: Path | None, device_id: str
 ) -> tuple[Transport, Callable[[], Awaitable[None]] | None]:
     scheme, _, rest = address.partition("://")
     if address == "local":
         from device_agent.wearable.local import Firmware, LocalTransport
 
-        local = LocalTransport(Firmware(device_id, storage=storage, log=log))
+        local = LocalTransport(Firmware(device_id, storage=storage, external=external, log=log))
         return local, local.stop
     if scheme == "tcp":
         from device_agent.wearable.tcp import TcpTransport

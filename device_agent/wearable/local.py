@@ -27,7 +27,7 @@ def _library() -> ctypes.CDLL:
     library = ctypes.CDLL(str(find_native(LIBRARY)))
     pointer, text, size = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t
     library.bt_local_create.restype = pointer
-    library.bt_local_create.argtypes = [text, text, pointer, text, text, ctypes.c_double, text, size]
+    library.bt_local_create.argtypes = [text, text, pointer, text, text, text, ctypes.c_double, text, size]
     library.bt_local_storage_bytes.restype = ctypes.c_uint32
     for name in ("bt_local_feed", "bt_local_drain"):
         getattr(library, name).restype = size
@@ -55,11 +55,14 @@ class Firmware:
         *,
         storage: Path | None = None,
         memory: bytearray | None = None,
+        external: Path | None = None,
         log: Path | None = None,
         recording: Path | None = None,
         speed: float = 1.0,
     ) -> None:
-        """Storage is a file, or `memory` (`storage_bytes()` long), or forgotten at the end. Raises UserError."""
+        """Storage is a file, or `memory` (`storage_bytes()` long), or forgotten at the end; so is external memory, with
+        its ring of windows, unless `external` names a file for it. Raises UserError.
+        """
         self._library = _library()
         if memory is None:
             memory = bytearray(0 if storage else storage_bytes())
@@ -69,6 +72,7 @@ class Firmware:
             device_id.encode(),
             str(storage).encode() if storage else None,
             ctypes.addressof(self._memory),
+            str(external).encode() if external else None,
             str(log).encode() if log else None,
             str(recording).encode() if recording else None,
             speed,

@@ -56,6 +56,7 @@ async def test_its_windows_are_watched_and_the_model_is_adapted_on_command(
     assert totals["published"] == totals["stored"]
 
 
+@pytest.mark.slow
 async def test_a_wearable_that_restarts_goes_on_with_growing_numbers(
     own: AgentSettings, keeper: Keeper, tmp_path: Path
 ) -> None:

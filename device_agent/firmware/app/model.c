@@ -16,7 +16,7 @@ static bool fits(const bt_app *app, const bt_plan *plan) {
     for (uint32_t r = BT_REGION_GRADIENTS; r <= BT_REGION_ARENA; r++) l2 += rounded(plan->region_bytes[r]);
     const uint64_t l1 = app->mark.l1_used + (uint64_t)rounded(plan->region_bytes[BT_REGION_L1]);
     const uint64_t l3 = app->mark.l3_used + (uint64_t)rounded(plan->region_bytes[BT_REGION_L3]) +
-                        4 * (uint64_t)(bt_window_bytes(plan) + 32) + 8 * (uint64_t)BT_RING_MOST + plan->batch * (sizeof(bt_window) + 4) + 64;
+                        4 * (uint64_t)(bt_window_bytes(plan) + 48) + 8 * (uint64_t)BT_RING_MOST + plan->batch * (sizeof(bt_window) + 4) + 64;
     return l1 <= app->mark.l1_size && l2 <= app->mark.l2_size && l3 <= app->mark.l3_size &&
            plan->weights_bytes <= BT_BANK_BYTES - BT_WEIGHTS_HEADER_BYTES;
 }

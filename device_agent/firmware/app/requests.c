@@ -181,7 +181,7 @@ static bt_status label(bt_app *app, bt_reader *r) {
     if (slot == BT_NO_SLOT) return BT_UNKNOWN_WINDOW;
     /* a run's windows keep the labels that it began with: one without any could not go on */
     if (app->ring.pinned[slot] & BT_PIN_FIT) return BT_BUSY;
-    bt_window_set_label(bt_ring_body(&app->ring, slot), value);
+    bt_ring_label(&app->ring, slot, value);
     return BT_OK;
 }
 

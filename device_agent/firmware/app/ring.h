@@ -1,4 +1,6 @@
-/* Recent windows in external memory. A new one takes the oldest one's place; those that a fit uses are passed over. */
+/* Recent windows in external memory. A new one takes the oldest one's place; those that a fit uses are passed over.
+ * Where that memory keeps its content over a restart, the windows are found again: each has a checksum, and the whole
+ * says which plan it is of. */
 #ifndef BIOTRAIN_RING_H
 #define BIOTRAIN_RING_H
 
@@ -16,15 +18,18 @@ typedef struct bt_ring {
     uint8_t *bodies;
     uint8_t *pinned; /* one byte a slot, of BT_PIN_ bits */
     uint32_t *order; /* when a slot was filled; 0: empty */
+    uint32_t *check; /* checksum of a filled slot's body and order */
     uint32_t capacity, stride, next, held, filled;
 } bt_ring;
 
-/* Takes what is left of L3. BT_NO_MEMORY when that is not even room for two windows. */
+/* Takes what is left of L3, with the windows of this plan that are still whole there. BT_NO_MEMORY when that is not
+ * even room for two windows. */
 bt_status bt_ring_init(bt_ring *ring, const bt_plan *plan, bt_memory *memory);
 uint8_t *bt_ring_body(const bt_ring *ring, uint32_t slot);
 /* The slot that the next window will take; BT_NO_SLOT when all are pinned. It is not in the ring before bt_ring_keep. */
 uint32_t bt_ring_claim(bt_ring *ring);
 void bt_ring_keep(bt_ring *ring, uint32_t slot);
+void bt_ring_label(bt_ring *ring, uint32_t slot, int32_t label);
 /* The newest window with this id; BT_NO_SLOT when it is not (or no longer) there. */
 uint32_t bt_ring_find(const bt_ring *ring, uint32_t id);
 

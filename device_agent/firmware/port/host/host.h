@@ -58,7 +58,9 @@ bool bt_host_open_recording(bt_port *port, const char *path, double speed, char 
 
 /* Memory levels of exactly GAP9's sizes, each a block of its own. */
 bool bt_host_take_memory(bt_memory *memory);
-void bt_host_give_back(bt_memory *memory);
+/* External memory that keeps its content: a file that is mapped in the place of the block. */
+bool bt_host_map_l3(bt_memory *memory, const char *path, char error[BT_ERROR_BYTES]);
+void bt_host_give_back(bt_memory *memory, bool mapped);
 
 void bt_host_init(bt_port *port);
 void bt_host_close(bt_port *port);

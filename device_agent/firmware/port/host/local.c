@@ -10,11 +10,12 @@ struct bt_local {
     bt_port port;
     bt_memory memory;
     bt_pipe to_device, to_agent;
+    bool mapped;
     bt_app *app;
 };
 
-static bool start(bt_local *local, const char *device_id, const char *storage, const char *log, const char *recording,
-                  double speed, char error[BT_ERROR_BYTES]) {
+static bool start(bt_local *local, const char *device_id, const char *storage, const char *external, const char *log,
+                  const char *recording, double speed, char error[BT_ERROR_BYTES]) {
     bt_port *port = &local->port;
     if (storage && !bt_host_open_storage(port, storage, error)) return false;
     if (log && !bt_host_open_event_log(port, log, error)) return false;
@@ -23,13 +24,14 @@ static bool start(bt_local *local, const char *device_id, const char *storage, c
         snprintf(error, BT_ERROR_BYTES, "not enough memory for the wearable's 9.6 MB");
         return false;
     }
+    if (external && !(local->mapped = bt_host_map_l3(&local->memory, external, error))) return false;
     const bt_status status = bt_app_start(&local->app, port, &local->memory, device_id);
     if (status != BT_OK) snprintf(error, BT_ERROR_BYTES, "the wearable could not start: %s", bt_status_name(status));
     return status == BT_OK;
 }
 
-bt_local *bt_local_create(const char *device_id, const char *storage, uint8_t *storage_bytes, const char *log,
-                          const char *recording, double speed, char *error, size_t error_bytes) {
+bt_local *bt_local_create(const char *device_id, const char *storage, uint8_t *storage_bytes, const char *external,
+                          const char *log, const char *recording, double speed, char *error, size_t error_bytes) {
     char reason[BT_ERROR_BYTES] = "not enough memory";
     bt_local *local = calloc(1, sizeof *local);
     if (local) {
@@ -37,7 +39,7 @@ bt_local *bt_local_create(const char *device_id, const char *storage, uint8_t *s
         local->port.to_device = &local->to_device;
         local->port.to_agent = &local->to_agent;
         local->port.storage_bytes = storage ? NULL : storage_bytes;
-        if (start(local, device_id, storage, log, recording, speed, reason)) return local;
+        if (start(local, device_id, storage, external, log, recording, speed, reason)) return local;
         bt_local_destroy(local);
     }
     snprintf(error, error_bytes, "%s", reason);
@@ -71,6 +73,6 @@ void bt_local_cut_after(bt_local *local, int64_t writes) { local->port.writes_le
 void bt_local_destroy(bt_local *local) {
     if (!local) return;
     bt_host_close(&local->port);
-    bt_host_give_back(&local->memory);
+    bt_host_give_back(&local->memory, local->mapped);
     free(local);
 }

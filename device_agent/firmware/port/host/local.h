@@ -7,10 +7,11 @@
 
 typedef struct bt_local bt_local;
 
-/* Storage is a file, or `storage_bytes` (bt_local_storage_bytes() long, the caller's); either path may be NULL, and
- * so may `log` and `recording`. NULL when it cannot start, with a sentence in `error`. */
-bt_local *bt_local_create(const char *device_id, const char *storage, uint8_t *storage_bytes, const char *log,
-                          const char *recording, double speed, char *error, size_t error_bytes);
+/* Storage is a file, or `storage_bytes` (bt_local_storage_bytes() long, the caller's). `external` is a file for the
+ * external memory, which then outlives the process. Any path may be NULL. NULL when it cannot start, with a sentence
+ * in `error`. */
+bt_local *bt_local_create(const char *device_id, const char *storage, uint8_t *storage_bytes, const char *external,
+                          const char *log, const char *recording, double speed, char *error, size_t error_bytes);
 uint32_t bt_local_storage_bytes(void);
 /* Both return how many bytes were taken or given. */
 size_t bt_local_feed(bt_local *local, const uint8_t *bytes, size_t count);

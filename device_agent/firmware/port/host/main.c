@@ -158,6 +158,6 @@ int main(int count, char **words) {
     bt_host_init(&port);
     const int code = run(&o, &port, &memory);
     bt_host_close(&port);
-    bt_host_give_back(&memory);
+    bt_host_give_back(&memory, false);
     return code;
 }

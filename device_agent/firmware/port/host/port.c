@@ -1,7 +1,10 @@
 /* Cores, copies, counters and time on a host. */
 #define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -61,14 +64,35 @@ bool bt_host_take_memory(bt_memory *memory) {
         .l2_size = BT_HOST_L2_BYTES,
         .l3_size = BT_HOST_L3_BYTES,
     };
-    if (memory->l1 && memory->l2 && memory->l3) return true;
-    bt_host_give_back(memory);
+    if (memory->l1 && memory->l2 && memory->l3) {
+        memset(memory->l3, 0, BT_HOST_L3_BYTES); /* another wearable's windows may lie there */
+        return true;
+    }
+    bt_host_give_back(memory, false);
     return false;
 }
 
-void bt_host_give_back(bt_memory *memory) {
+bool bt_host_map_l3(bt_memory *memory, const char *path, char error[BT_ERROR_BYTES]) {
+    const int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    void *mapped = MAP_FAILED;
+    if (file >= 0 && ftruncate(file, BT_HOST_L3_BYTES) == 0)
+        mapped = mmap(NULL, BT_HOST_L3_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (mapped == MAP_FAILED)
+        snprintf(error, BT_ERROR_BYTES, "cannot use %s as external memory: %s; name a file that can be written", path,
+                 strerror(errno));
+    if (file >= 0) close(file);
+    if (mapped == MAP_FAILED) return false;
+    free(memory->l3);
+    memory->l3 = mapped;
+    return true;
+}
+
+void bt_host_give_back(bt_memory *memory, bool mapped) {
     free(memory->l1);
     free(memory->l2);
-    free(memory->l3);
+    if (mapped)
+        munmap(memory->l3, BT_HOST_L3_BYTES);
+    else
+        free(memory->l3);
     memset(memory, 0, sizeof *memory);
 }
