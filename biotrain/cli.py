@@ -18,6 +18,7 @@ COMMANDS = {
     "demo": "The whole loop at once: broker, supervisor, virtual wearable and agent.",
     "pretrain": "Train a model on other people's recordings and compile it to plan and weights.",
     "plan": "What a model needs on the device: parameters, memory, multiply-accumulates, energy.",
+    "evaluate": "What adaptation would have done on recordings: the paper's protocols, the whole stream.",
     "wearable": "A virtual wearable: the device's C as a process of its own.",
     "agent": "The process beside the wearable: streams, watches for drift, adapts, publishes.",
     "supervisor": "The host-side service: stores telemetry, raises alerts, shows the fleet.",

@@ -12,6 +12,7 @@ from biotrain.pretrain.settings import TrainingSettings
 from device_agent.compiler.compile import CompiledPlan, Signal, compile_model
 from device_agent.compiler.normalise import Norm
 from device_agent.compiler.preprocessing import Preprocessing
+from device_agent.compiler.training_options import Mode
 from device_agent.models import ModelSize, build_model
 from device_agent.models.norms import with_group_norm
 
@@ -26,8 +27,10 @@ class Blank:
     signal: Signal
     norm: Norm
 
-    def compile(self) -> CompiledPlan:
-        return compile_model(self.module, self.signal, name=self.name, norm=self.norm, preprocessing=self.preprocessing)
+    def compile(self, mode: Mode = Mode.FULL) -> CompiledPlan:
+        return compile_model(
+            self.module, self.signal, name=self.name, norm=self.norm, mode=mode, preprocessing=self.preprocessing
+        )
 
 
 def model_for(samples: int) -> str:

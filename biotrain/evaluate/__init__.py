@@ -1,0 +1,1 @@
+"""What adaptation does to accuracy on recordings: the paper's protocols, the whole stream."""
