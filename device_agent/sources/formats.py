@@ -21,7 +21,15 @@ def _npz(path: Path, subject: str, session: int, asked: DatasetFile) -> Recordin
     return load_recording(path)
 
 
-READERS: dict[str, Reader] = {"npz": _npz}
+def _mne(path: Path, subject: str, session: int, asked: DatasetFile) -> Recording:
+    from device_agent.sources.mne_files import read_continuous
+
+    return read_continuous(path, subject, session, asked)
+
+
+READERS: dict[str, Reader] = {"npz": _npz, "mne": _mne}
+CONTINUOUS = frozenset({"mne"})
+"""Formats whose reader gives what was asked for itself: it cuts windows around events, also before their onset."""
 
 
 def reader(name: str) -> Reader:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from device_agent.sources.formats import CONTINUOUS
 from device_agent.sources.recording import Recording, RecordingError
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 def shaped(recording: Recording, asked: DatasetFile, path: Path) -> Recording:
     """Raises RecordingError where the recording does not have what is asked for."""
+    if asked.format in CONTINUOUS:
+        return recording
     if asked.channels is not None:
         recording = _channels(recording, asked.channels, path)
     if asked.classes is not None:
