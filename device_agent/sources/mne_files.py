@@ -50,10 +50,10 @@ class Reading(_Part):
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    """Samples from the recording's start; `length` 0 where the file gives none."""
+    """Seconds from the recording's first sample; `length_s` 0 where the file gives none."""
 
-    start: int
-    length: int
+    start_s: float
+    length_s: float
     label: str
 
 
@@ -69,17 +69,15 @@ def read_continuous(path: Path, subject: str, session: int, asked: DatasetFile) 
     events = _events(raw, reading.stim_channel, path)
     channels = _pick(raw, asked.channels, path)
     if reading.resample_hz is not None and reading.resample_hz != raw.info["sfreq"]:
-        factor = reading.resample_hz / raw.info["sfreq"]
-        events = [_Event(round(e.start * factor), round(e.length * factor), e.label) for e in events]
         raw.resample(reading.resample_hz, method="polyphase", verbose="error")
     values, unit = _values(raw, path)
     rate = float(raw.info["sfreq"])
     classes = _classes(events, asked.classes, reading.sliding, path)
     length = _length(events, asked, rate, classes, path)
     if reading.sliding is None:
-        windows = _trials(events, classes, round(asked.window.start_s * rate))
+        windows = _trials(events, classes, asked.window.start_s, rate)
     else:
-        windows = _steps(events, classes, values.shape[1], length, round(reading.sliding.hop_s * rate), reading.sliding)
+        windows = _steps(events, classes, values.shape[1], length, rate, reading.sliding)
     whole = [(start, label) for start, label in windows if start >= 0 and start + length <= values.shape[1]]
     if not whole:
         raise RecordingError(
@@ -135,15 +133,15 @@ def _events(raw: Any, stim_channel: str | None, path: Path) -> list[_Event]:
                 path, "stim_channel", f"the file has no {stim_channel}", f"one of {', '.join(raw.ch_names)}"
             )
         found = mne.find_events(raw, stim_channel, shortest_event=1, initial_event=True, verbose="error")
-        return [_Event(int(at) - raw.first_samp, 0, str(code)) for at, _, code in found]
+        return [_Event((int(at) - raw.first_samp) / rate, 0.0, str(code)) for at, _, code in found]
     notes = raw.annotations
     starts = raw.time_as_index(notes.onset, use_rounding=True, origin=notes.orig_time)
     events = [
-        _Event(int(start), round(float(duration) * rate), str(label))
+        _Event(int(start) / rate, float(duration), str(label))
         for start, duration, label in zip(starts, notes.duration, notes.description, strict=True)
         if not str(label).lower().startswith(_NOT_A_LABEL)
     ]
-    return sorted(events, key=lambda event: event.start)
+    return sorted(events, key=lambda event: event.start_s)
 
 
 def _pick(raw: Any, wanted: tuple[str, ...] | None, path: Path) -> tuple[str, ...]:
@@ -199,30 +197,32 @@ def _length(events: Iterable[_Event], asked: DatasetFile, rate: float, classes: 
     """Samples of a window."""
     if asked.window.length_s is not None:
         return max(round(asked.window.length_s * rate), 1)
-    lengths = {event.length for event in events if event.label in classes}
+    lengths = {event.length_s for event in events if event.label in classes}
     if not lengths or min(lengths) <= 0:
         raise UserError(f"{path}: its events have no duration: give window.length_s in the data set's file")
-    return min(lengths) - max(round(asked.window.start_s * rate), 0)
+    return max(round((min(lengths) - max(asked.window.start_s, 0.0)) * rate), 1)
 
 
-def _trials(events: Iterable[_Event], classes: Mapping[str, str], after: int) -> list[tuple[int, str]]:
-    return [(event.start + after, classes[event.label]) for event in events if event.label in classes]
+def _trials(events: Iterable[_Event], classes: Mapping[str, str], after_s: float, rate: float) -> list[tuple[int, str]]:
+    """Rounded once, so that a window is never more than half a sample off."""
+    return [(round((e.start_s + after_s) * rate), classes[e.label]) for e in events if e.label in classes]
 
 
 def _steps(
-    events: Iterable[_Event], classes: Mapping[str, str], samples: int, length: int, hop: int, sliding: Sliding
+    events: Iterable[_Event], classes: Mapping[str, str], samples: int, length: int, rate: float, sliding: Sliding
 ) -> list[tuple[int, str]]:
     """Windows that lie wholly in one class; those on a border belong to none, and are left out."""
     names = ["", *dict.fromkeys(classes.values())]
     held = np.zeros(samples, np.int64)
     for event in events:
         if event.label in classes:
-            held[max(event.start, 0) : event.start + max(event.length, 1)] = names.index(classes[event.label])
+            first, last = round(event.start_s * rate), round((event.start_s + event.length_s) * rate)
+            held[max(first, 0) : max(last, first + 1)] = names.index(classes[event.label])
     if sliding.no_control is not None:
         held[held == 0] = names.index(classes[sliding.no_control])
     windows = []
-    for start in range(0, samples - length + 1, max(hop, 1)):
-        first = held[start]
-        if first and (held[start : start + length] == first).all():
-            windows.append((start, names[first]))
+    for start in range(0, samples - length + 1, max(round(sliding.hop_s * rate), 1)):
+        within = held[start]
+        if within and (held[start : start + length] == within).all():
+            windows.append((start, names[within]))
     return windows

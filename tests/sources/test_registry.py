@@ -14,8 +14,8 @@ from schemas.errors import UserError
 
 def test_every_source_and_every_format_has_its_line_in_the_documentation(repository: Path) -> None:
     sources, formats = (repository / "docs" / "sources.md").read_text(encoding="utf-8").split("## File formats")
-    assert set(re.findall(r"^\| `([\w-]+)` \|", sources, re.MULTILINE)) == set(SOURCES)
-    assert set(re.findall(r"^\| `([\w-]+)` \|", formats, re.MULTILINE)) == set(READERS)
+    assert set(re.findall(r"^\| `([a-z][\w-]*)` \|", sources, re.MULTILINE)) == set(SOURCES)
+    assert set(re.findall(r"^\| `([a-z][\w-]*)` \|", formats, re.MULTILINE)) == set(READERS)
 
 
 def test_every_source_and_every_format_has_a_test(repository: Path) -> None:
