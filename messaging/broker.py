@@ -101,6 +101,14 @@ class Broker:
             raise
         self.counters.published += 1
 
+    def publish_unconfirmed(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """QoS 0, for what is said again when it is lost. Raises PublishError when there is no connection."""
+        if self._connection is None:
+            self.counters.publishes_failed += len(messages)
+            raise PublishError(f"not connected to the broker at {self.address}")
+        self._connection.send_unconfirmed(messages)
+        self.counters.published += len(messages)
+
     async def receive(self, limit: int = 1, linger_s: float = 0.0) -> list[Delivery]:
         """At least one and at most `limit` messages, in order; waits `linger_s` for a batch to fill."""
         while not self._inbox:

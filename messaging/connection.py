@@ -3,6 +3,10 @@
 aiomqtt 2.5 has no public manual acknowledgement, no back-pressure on received messages, and does not
 end a pending publish when the connection breaks. paho, which it drives, has the first two; this file is
 the only one that knows. `tests/messaging` holds it against real brokers.
+
+paho reads a packet with four system calls, one packet for each round of the event loop, and sends each
+acknowledgement by itself. What comes and goes by the thousand is read, acknowledged and sent here, in large pieces
+(`messaging/wire.py`); every other packet is left to paho.
 """
 
 from __future__ import annotations
@@ -10,7 +14,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+import ssl
+import time
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,9 +25,12 @@ import paho.mqtt.client as paho
 
 from messaging.delivery import Delivery
 from messaging.settings import BrokerSettings, Will
+from messaging.wire import PUBACK, PUBLISH, WireError, decode_publish, encode_pubacks, encode_publish, split_packets
 
 #: A connection attempt blocks a thread this long at most, so that a stop never waits longer.
 _CONNECT_TIMEOUT_S = 3.0
+#: One read; with a full inbox, so much more is taken in at most.
+_READ_BYTES = 64 * 1024
 
 
 class PublishError(Exception):
@@ -52,7 +61,8 @@ class Connection(aiomqtt.Client):
         self.pending_calls_threshold = settings.inflight_messages
         self._receive = receive
         self._reading_paused = False
-        self._reader: Callable[[], None] | None = None
+        self._unread = bytearray()
+        self._acknowledged: list[int] = []
         self._client.manual_ack_set(True)
         self._client.connect_timeout = _CONNECT_TIMEOUT_S
 
@@ -106,6 +116,7 @@ class Connection(aiomqtt.Client):
     async def close(self, *, gracefully: bool) -> None:
         """Leave nothing behind: no socket, no task, no waiting publish. Without grace the will is sent."""
         if gracefully and self.usable:
+            self._send_acknowledgements()
             self.resume_reading()
             with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
                 async with asyncio.timeout(1.5):
@@ -126,26 +137,81 @@ class Connection(aiomqtt.Client):
             if future.done() and not future.cancelled():
                 future.exception()
 
+    def send_unconfirmed(self, messages: Iterable[tuple[str, bytes]]) -> None:
+        """QoS 0, in one piece: they may be lost with the connection. Raises PublishError when there is none."""
+        if not self.usable:
+            raise PublishError("not connected to the broker")
+        # Under another packet's name: paho would look for the one message that it belongs to.
+        self._client._packet_queue(PUBACK, b"".join(encode_publish(*message) for message in messages), 0, 0)
+
+    def _on_socket_open(self, client: paho.Client, userdata: Any, sock: Any) -> None:
+        # aiomqtt's own reader is replaced as soon as it is there; both calls reach the loop in this order.
+        super()._on_socket_open(client, userdata, sock)
+        self._loop.call_soon_threadsafe(self._loop.add_reader, sock.fileno(), self._read_socket)
+
     def _read_socket(self) -> None:
+        sock = self._client._sock
+        if sock is None:
+            return
         try:
-            self._client.loop_read()
-        except Exception as error:  # what a broken socket raises depends on the platform
+            while True:
+                data = sock.recv(_READ_BYTES)
+                if not data:
+                    self._client._loop_rc_handle(paho.MQTT_ERR_CONN_LOST)
+                    return
+                self._unread += data
+                self._take_packets()
+                if not (hasattr(sock, "pending") and sock.pending()):
+                    return
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return
+        except WireError:
+            self._client._loop_rc_handle(paho.MQTT_ERR_PROTOCOL)
+        except OSError:
+            self._client._loop_rc_handle(paho.MQTT_ERR_CONN_LOST)
+        except Exception as error:
             if not self._disconnected.done():
                 self._disconnected.set_exception(error)
 
-    def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
+    def _take_packets(self) -> None:
+        client = self._client
+        # What tells paho that the broker is alive; the name changed between its versions.
+        client._last_bytes_received = client._last_msg_in = time.monotonic()  # type: ignore[attr-defined]
+        for first, body in split_packets(self._unread):
+            if first & 0xF0 == PUBLISH and first & 0x06 != 0x04:
+                self._take_publish(first, body)
+                continue
+            client._in_packet = {
+                "command": first,
+                "have_remaining": 1,
+                "remaining_count": [],
+                "remaining_mult": 1,
+                "remaining_length": len(body),
+                "packet": bytearray(body),
+                "to_process": 0,
+                "pos": 0,
+            }
+            result = client._packet_handle()
+            client._in_packet = {**client._in_packet, "command": 0, "have_remaining": 0, "packet": bytearray()}
+            if result > 0:
+                client._loop_rc_handle(result)
+                return
+
+    def _take_publish(self, first: int, body: bytes) -> None:
+        name, identifier, payload = decode_publish(first, body)
         try:
-            topic = message.topic
+            topic = name.decode()
         except UnicodeDecodeError:
-            topic = repr(bytes(message._topic))
+            topic = repr(name)
+        qos = (first >> 1) & 3
         self._receive(
             Delivery(
                 topic,
-                bytes(message.payload),
-                qos=message.qos,
-                retained=message.retain,
-                duplicate=message.dup,
-                acknowledge=partial(self._acknowledge, message.mid, message.qos),
+                payload,
+                qos=qos,
+                retained=bool(first & 1),
+                duplicate=bool(first & 8),
+                acknowledge=partial(self._acknowledge, identifier, qos),
             )
         )
 
@@ -153,7 +219,16 @@ class Connection(aiomqtt.Client):
         # A packet id belongs to its connection: on the next one it may stand for another message.
         if not self.usable:
             return False
-        return qos == 0 or self._client.ack(mid, qos) == paho.MQTT_ERR_SUCCESS
+        if qos:
+            if not self._acknowledged:
+                self._loop.call_soon(self._send_acknowledgements)
+            self._acknowledged.append(mid)
+        return True
+
+    def _send_acknowledgements(self) -> None:
+        identifiers, self._acknowledged = self._acknowledged, []
+        if identifiers and self.usable and self._client._sock is not None:
+            self._client._packet_queue(PUBACK, encode_pubacks(identifiers), 0, 1)
 
 
 def _honour_cancellation() -> None:

@@ -16,6 +16,8 @@ class AlertRule(StrEnum):
     ADAPTATION_ROLLED_BACK = "adaptation_rolled_back"
     SENSOR_FAULT = "sensor_fault"
     DEVICE_SILENT = "device_silent"
+    LOW_BATTERY = "low_battery"
+    MESSAGES_MISSING = "messages_missing"
 
 
 class Severity(StrEnum):
@@ -24,14 +26,23 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
+class AlertState(StrEnum):
+    """Every alert is `open`, may be `acknowledged` by a person, and is `resolved` when its cause has passed."""
+
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+
+
 class Alert(Document):
-    """Handed to every alert hook, and published on the device's `alert` topic."""
+    """Handed to every alert hook, and published on the device's `alert` topic at every change of its state."""
 
     SCHEMA: ClassVar[str] = "biotrain.alert/1"
 
     alert_id: Name
     rule: AlertRule
     severity: Severity
+    state: AlertState = AlertState.OPEN
     wearer: Name | None = None
     message: str = Field(max_length=500)
     boot: int = Field(ge=1, description="with `seq`: the message that raised it")

@@ -21,6 +21,7 @@ class WearableHealth(Payload):
     ring_windows: int = Field(default=0, ge=0, description="labelled windows kept for training")
     events_pending: int = Field(default=0, ge=0, description="events of its log that the agent has not acknowledged")
     frames_corrupt: int = Field(default=0, ge=0)
+    battery: float | None = Field(default=None, ge=0, le=1, description="charge of the battery, where it can tell")
 
 
 class Health(Sequenced):

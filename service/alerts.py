@@ -1,37 +1,74 @@
-"""Which messages deserve a person's attention, and what they are told."""
+"""Which messages deserve a person's attention, what they are told, and what tells that it has passed."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from schemas.adaptation import Adaptation, Phase
 from schemas.alert import Alert, AlertRule, Severity
 from schemas.base import Sequenced
 from schemas.drift import DriftAlert
 from schemas.fault import Fault, FaultKind
+from schemas.health import Health
 
-
-def alert_for(message: Sequenced) -> Alert | None:
-    """None for the daily round. The id follows from the message, so that a repeated one raises nothing new."""
-    match message:
-        case DriftAlert():
-            return _alert(message, AlertRule.DRIFT, Severity.WARNING, _drift_text(message), message.window)
-        case Adaptation(phase=Phase.ROLLED_BACK):
-            text = f"Adaptation {message.adaptation_id} was rolled back{_because(message.reason)}"
-            return _alert(message, AlertRule.ADAPTATION_ROLLED_BACK, Severity.WARNING, text, message.window)
-        case Adaptation(phase=Phase.FAILED):
-            text = f"Adaptation {message.adaptation_id} failed{_because(message.reason)}"
-            return _alert(message, AlertRule.ADAPTATION_FAILED, Severity.CRITICAL, text, message.window)
-        case Fault(active=True):
-            severity = Severity.CRITICAL if message.fault in _CRITICAL else Severity.WARNING
-            return _alert(message, AlertRule.SENSOR_FAULT, severity, _fault_text(message), message.window)
-        case _:
-            return None
-
+#: A battery below the first is low, until it is above the second.
+LOW_BATTERY, BATTERY_FINE = 0.15, 0.25
 
 _CRITICAL = (FaultKind.WEARABLE_LOST, FaultKind.DISK_FULL)
 
 
-def _alert(message: Sequenced, rule: AlertRule, severity: Severity, text: str, window: int) -> Alert:
-    return Alert(
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """At most one alert of a device with this `subject` is unresolved; raised again meanwhile, it is counted."""
+
+    subject: str
+    alert: Alert
+    #: The same subject within this time after it was resolved opens the old alert again, and tells nobody.
+    hold_off_s: float = 0.0
+
+
+def alert_for(message: Sequenced) -> Raised | None:
+    """None for the daily round. The id follows from the message, so that a repeated one raises nothing new."""
+    match message:
+        case DriftAlert():
+            return _raised(message, AlertRule.DRIFT, Severity.WARNING, _drift_text(message), message.window)
+        case Adaptation(phase=Phase.ROLLED_BACK):
+            text = f"Adaptation {message.adaptation_id} was rolled back{_because(message.reason)}"
+            return _raised(message, AlertRule.ADAPTATION_ROLLED_BACK, Severity.WARNING, text, message.window)
+        case Adaptation(phase=Phase.FAILED):
+            text = f"Adaptation {message.adaptation_id} failed{_because(message.reason)}"
+            return _raised(message, AlertRule.ADAPTATION_FAILED, Severity.CRITICAL, text, message.window)
+        case Fault(active=True):
+            severity = Severity.CRITICAL if message.fault in _CRITICAL else Severity.WARNING
+            raised = _raised(message, AlertRule.SENSOR_FAULT, severity, _fault_text(message), message.window)
+            return Raised(fault_subject(message.fault), raised.alert, hold_off_s=60.0)
+        case Health(wearable=wearable) if wearable.battery is not None and wearable.battery < LOW_BATTERY:
+            text = f"The wearable's battery is at {wearable.battery:.0%}"
+            raised = _raised(message, AlertRule.LOW_BATTERY, Severity.WARNING, text, None)
+            return Raised(raised.subject, raised.alert, hold_off_s=600.0)
+        case _:
+            return None
+
+
+def passed_with(message: Sequenced) -> tuple[str, ...]:
+    """Subjects that this message puts an end to."""
+    match message:
+        case Adaptation(phase=Phase.COMMITTED):
+            return (AlertRule.DRIFT, AlertRule.ADAPTATION_FAILED, AlertRule.ADAPTATION_ROLLED_BACK)
+        case Fault(active=False):
+            return (fault_subject(message.fault),)
+        case Health(wearable=wearable) if wearable.battery is not None and wearable.battery >= BATTERY_FINE:
+            return (AlertRule.LOW_BATTERY,)
+        case _:
+            return ()
+
+
+def fault_subject(fault: FaultKind) -> str:
+    return f"{AlertRule.SENSOR_FAULT}.{fault}"
+
+
+def _raised(message: Sequenced, rule: AlertRule, severity: Severity, text: str, window: int | None) -> Raised:
+    alert = Alert(
         site=message.site,
         device=message.device,
         time=message.time,
@@ -44,6 +81,7 @@ def _alert(message: Sequenced, rule: AlertRule, severity: Severity, text: str, w
         seq=message.seq,
         window=window,
     )
+    return Raised(rule, alert)
 
 
 def _drift_text(message: DriftAlert) -> str:

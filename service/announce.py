@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterable
 
 import structlog
 
 from messaging import Broker, PublishError
+from schemas.base import utc_now
 from schemas.stored import SeqRange, Stored
 from schemas.topics import DeviceTopic, Kind
 from service.parse import Key
@@ -19,10 +21,15 @@ _log = structlog.get_logger("service.announce")
 _RANGES = 500
 #: Numbers kept while the broker is away. What is forgotten is sent again by its device, and announced then.
 _PENDING = 200_000
+#: Ranges are gathered for this long: a device that publishes often is told of many messages at once.
+_GATHER_S = 0.1
 
 
 class Announcer:
-    """Collects what was stored and publishes it as ranges, one message per device at a time."""
+    """Collects what was stored and publishes it as ranges, one message per device at a time.
+
+    Unconfirmed (QoS 0): whom the word does not reach sends again, and is told again.
+    """
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -45,20 +52,28 @@ class Announcer:
     async def run(self) -> None:
         while True:
             await self._there_is_some.wait()
+            await asyncio.sleep(_GATHER_S)
             await self._broker.next_connection()
             self._there_is_some.clear()
             pending, self._pending, self._count = self._pending, {}, 0
-            for (site, device), numbers in pending.items():
-                await self._announce(site, device, numbers)
-
-    async def _announce(self, site: str, device: str, numbers: set[tuple[int, int]]) -> None:
-        ranges: list[SeqRange] = list(as_ranges(numbers))
-        topic = str(DeviceTopic(site, device, Kind.STORED))
-        for start in range(0, len(ranges), _RANGES):
-            message = Stored(site=site, device=device, ranges=ranges[start : start + _RANGES])
+            messages = [one for names, numbers in pending.items() for one in _messages(*names, numbers)]
             try:
-                await self._broker.publish(topic, message.to_json())
+                self._broker.publish_unconfirmed(messages)
             except PublishError as error:
-                _log.info("stored ranges wait for the broker", device=device, reason=str(error))
-                self.add((site, device, boot, seq) for boot, seq in numbers)
-                return
+                _log.info("stored ranges wait for the broker", reason=str(error))
+                for (site, device), numbers in pending.items():
+                    self.add((site, device, boot, seq) for boot, seq in numbers)
+                await asyncio.sleep(_GATHER_S)
+
+
+def _messages(site: str, device: str, numbers: set[tuple[int, int]]) -> Iterable[tuple[str, bytes]]:
+    """Written by hand: there is one for every device several times a second, and nothing in it can be wrong."""
+    topic = str(DeviceTopic(site, device, Kind.STORED))
+    ranges = [_as_json(one) for one in as_ranges(numbers)]
+    head = {"schema": Stored.SCHEMA, "site": site, "device": device, "time": utc_now().isoformat()}
+    for start in range(0, len(ranges), _RANGES):
+        yield topic, json.dumps({**head, "ranges": ranges[start : start + _RANGES]}, separators=(",", ":")).encode()
+
+
+def _as_json(one: SeqRange) -> dict[str, int]:
+    return {"boot": one.boot, "first": one.first, "last": one.last}

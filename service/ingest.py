@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from messaging import Broker, Delivery
 from schemas.base import utc_now
-from service.alerts import alert_for
 from service.announce import Announcer
 from service.parse import Key, parse_delivery, poison_key
+from service.store.alert_rows import Channels
 from service.store.batch import Arrived, Batch, Poison, Written
 from service.store.database import Database
 from service.store.writer import write_batch
@@ -22,6 +23,8 @@ _log = structlog.get_logger("service.ingest")
 
 _RETRY_FIRST_S = 0.2
 _RETRY_LONGEST_S = 5.0
+#: A device's clock that differs by more from ours is worth a word.
+_CLOCK_OFF_S = 86_400.0
 
 
 @dataclass(slots=True)
@@ -34,10 +37,15 @@ class IngestCounters:
     quarantined: int = 0
     batches: int = 0
     store_failures: int = 0
+    conflicts: int = 0
+    clock_off: int = 0
 
 
 class Ingest:
-    """The one consumer of the device topics. Stops only when cancelled."""
+    """The one consumer of the device topics. Stops only when cancelled.
+
+    One batch is parsed while the one before is written.
+    """
 
     def __init__(
         self,
@@ -45,7 +53,7 @@ class Ingest:
         database: Database,
         announcer: Announcer,
         *,
-        hooks: Sequence[str],
+        channels: Channels,
         on_written: Callable[[Written], None],
         batch_messages: int = 500,
         batch_linger_s: float = 0.01,
@@ -55,31 +63,46 @@ class Ingest:
         self._broker = broker
         self._database = database
         self._announcer = announcer
-        self._hooks = tuple(hooks)
+        self._channels = channels
         self._on_written = on_written
         self._batch_messages = batch_messages
         self._batch_linger_s = batch_linger_s
+        self._parsed: asyncio.Queue[tuple[Sequence[Delivery], Batch]] = asyncio.Queue(1)
+        self._wrong_clocks: set[tuple[str, str]] = set()
+        self._last_complaint = ""
 
     async def run(self) -> None:
-        while True:
-            await self.take_in(await self._broker.receive(self._batch_messages, self._batch_linger_s))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._parse(), name="parse")
+            group.create_task(self._write(), name="write")
 
-    async def take_in(self, deliveries: Sequence[Delivery]) -> None:
-        """One batch, from parsing to acknowledgement."""
-        now = utc_now()
-        parsed = [parse_delivery(delivery, now) for delivery in deliveries]
-        batch = Batch(
-            [one for one in parsed if isinstance(one, Arrived)],
-            [one for one in parsed if isinstance(one, Poison)],
-        )
-        for written in await self._store(batch):
-            self._count(written)
-            self._on_written(written)
-        for delivery in deliveries:
-            delivery.acknowledge()
-        self.counters.received += len(deliveries)
-        self.counters.batches += 1
-        self._announcer.add(_keys(batch))
+    async def _parse(self) -> None:
+        while True:
+            deliveries = await self._broker.receive(self._batch_messages, self._batch_linger_s)
+            now = utc_now()
+            arrived: list[Arrived] = []
+            poison: list[Poison] = []
+            for delivery in deliveries:
+                one = parse_delivery(delivery, now)
+                if isinstance(one, Arrived):
+                    arrived.append(one)
+                    if abs((one.message.time - now).total_seconds()) > _CLOCK_OFF_S:
+                        self._note_clock(one)
+                else:
+                    poison.append(one)
+            await self._parsed.put((deliveries, Batch(arrived, poison)))
+
+    async def _write(self) -> None:
+        while True:
+            deliveries, batch = await self._parsed.get()
+            for written in await self._store(batch):
+                self._count(written)
+                self._on_written(written)
+            for delivery in deliveries:
+                delivery.acknowledge()
+            self.counters.received += len(deliveries)
+            self.counters.batches += 1
+            self._announcer.add(_keys(batch))
 
     async def _store(self, batch: Batch) -> list[Written]:
         try:
@@ -102,25 +125,47 @@ class Ingest:
     async def _store_surely(self, batch: Batch) -> Written:
         """Tries for ever while the database is at fault; raises when the message is."""
         delay = _RETRY_FIRST_S
+        work = partial(write_batch, batch=batch, channels=self._channels)
         while True:
             try:
-                written = await write_batch(self._database, batch, alert_for, self._hooks)
+                written = await self._database.in_writer_thread(work)
             except (IntegrityError, DataError):
                 raise
-            except (DBAPIError, OSError) as error:
-                self.store_error = str(getattr(error, "orig", error))
-                self.counters.store_failures += 1
-                _log.error("the database does not take messages; nothing is acknowledged", reason=self.store_error)
+            except (DBAPIError, SQLAlchemyError, OSError) as error:
+                self._complain(str(getattr(error, "orig", None) or error))
                 await asyncio.sleep(delay)
                 delay = min(_RETRY_LONGEST_S, 2 * delay)
             else:
-                self.store_error = ""
+                if self.store_error:
+                    _log.info("the database takes messages again")
+                self.store_error = self._last_complaint = ""
                 return written
+
+    def _complain(self, reason: str) -> None:
+        """Every failure is counted; the same reason is told once."""
+        self.store_error = reason
+        self.counters.store_failures += 1
+        if reason != self._last_complaint:
+            _log.error("the database does not take messages; nothing is acknowledged until it does", reason=reason)
+        self._last_complaint = reason
+
+    def _note_clock(self, arrived: Arrived) -> None:
+        if arrived.retained:
+            return
+        self.counters.clock_off += 1
+        if arrived.device not in self._wrong_clocks and len(self._wrong_clocks) < 10_000:
+            self._wrong_clocks.add(arrived.device)
+            _log.warning(
+                "the clock of a device is more than a day off; its messages are kept as they are",
+                device="/".join(arrived.device),
+                its_time=arrived.message.time.isoformat(),
+            )
 
     def _count(self, written: Written) -> None:
         self.counters.stored += len(written.messages)
         self.counters.duplicates += written.duplicates
         self.counters.quarantined += written.quarantined
+        self.counters.conflicts += written.conflicts
         if written.quarantined:
             _log.warning("messages quarantined: see /api/quarantine", messages=written.quarantined)
 

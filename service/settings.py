@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from messaging import BrokerSettings
 
@@ -19,6 +19,14 @@ class SupervisorSettings:
     #: `module:function` of async alert hooks, besides those of installed packages.
     hooks: tuple[str, ...] = ()
     hook_timeout_s: float = 10.0
+    webhooks: tuple[str, ...] = ()
+    webhook_secret: str | None = field(default=None, repr=False)
+    #: Set where several supervisors share one broker and one PostgreSQL; unique among them.
+    instance: str | None = None
+    #: A device that was not heard for so long is silent.
+    silent_after_s: float = 60.0
+    #: Gaps are looked for this long after the last message of their boot, and asked for again.
+    gap_delay_s: float = 30.0
     #: Messages in one transaction, and how long the first of them may wait for the others.
     batch_messages: int = 500
     batch_linger_s: float = 0.01

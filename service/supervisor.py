@@ -24,8 +24,10 @@ from service.ingest import Ingest
 from service.presence import PresenceGuard
 from service.server import Server, build_server, listen, url_of
 from service.settings import SupervisorSettings
+from service.store.alert_rows import Channels
 from service.store.batch import Written
 from service.store.database import Database
+from service.webhook import make_webhook
 
 _log = structlog.get_logger("service")
 
@@ -66,7 +68,9 @@ async def _run(
     presence = PresenceGuard(settings.broker)
     feed = Feed()
     announcer = Announcer(broker)
-    desk = AlertDesk(database, broker, threads)
+    webhooks = [make_webhook(url, settings.webhook_secret, settings.hook_timeout_s) for url in settings.webhooks]
+    channels = Channels(tuple(hook.name for hook in hooks), tuple(webhook.url for webhook in webhooks))
+    desk = AlertDesk(database, broker, threads, webhooks)
 
     def on_written(written: Written) -> None:
         feed.publish(
@@ -84,7 +88,7 @@ async def _run(
         broker,
         database,
         announcer,
-        hooks=[hook.name for hook in hooks],
+        channels=channels,
         on_written=on_written,
         batch_messages=settings.batch_messages,
         batch_linger_s=settings.batch_linger_s,

@@ -56,6 +56,8 @@ have cc || have gcc || have clang || install_system "a C compiler" build-essenti
 if [ "$level" = test ]; then
   # Debian keeps mosquitto in /usr/sbin, which is not on everybody's PATH.
   have mosquitto || [ -x /usr/sbin/mosquitto ] || install_system "the Mosquitto broker" mosquitto
+  # The tests start a private cluster of their own; the system's is never touched.
+  have postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || install_system "PostgreSQL" postgresql
   have chromium || have chromium-browser || have google-chrome || install_system "Chromium" chromium
   { have riscv64-unknown-elf-gcc && [ -d /usr/lib/picolibc/riscv64-unknown-elf ]; } ||
     install_system "the RISC-V compiler" gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf

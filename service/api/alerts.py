@@ -11,7 +11,7 @@ from schemas.alert import Alert, AlertRule, Severity
 from schemas.base import Name
 from service.api.context import Context
 from service.api.parameters import After, Limit
-from service.store.alerts import list_alerts, runs_of
+from service.store.alerts import deliveries_of, list_alerts
 
 
 class HookRun(BaseModel):
@@ -48,7 +48,7 @@ def router(context: Context) -> APIRouter:
         rows = await list_alerts(
             context.database, site=site, device=device, rule=rule, severity=severity, after=after, limit=limit
         )
-        runs = await runs_of(context.database, [row["id"] for row in rows])
+        runs = await deliveries_of(context.database, [row["id"] for row in rows])
         return AlertList(
             items=[
                 AlertItem(
@@ -56,7 +56,10 @@ def router(context: Context) -> APIRouter:
                     alert=Alert.model_validate_json(row["payload"]),
                     hooks=[
                         HookRun(
-                            hook=run["hook"], status=run["status"], duration_s=run["duration_s"], detail=run["detail"]
+                            hook=run["channel"],
+                            status=run["status"],
+                            duration_s=run["duration_s"],
+                            detail=run["detail"],
                         )
                         for run in runs.get(row["id"], [])
                     ],

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from schemas.alert import Alert
 from schemas.base import Sequenced
 from schemas.topics import Kind
-
-#: From a message to the alert that it deserves, if any.
-AlertRules = Callable[[Sequenced], Alert | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,9 @@ class NewMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class NewAlert:
+class AlertChange:
+    """An alert after a change that its channels hear of."""
+
     id: int
     alert: Alert
 
@@ -61,9 +60,11 @@ class Written:
     """After the commit: what was new."""
 
     messages: list[NewMessage] = field(default_factory=list)
-    alerts: list[NewAlert] = field(default_factory=list)
+    alerts: list[AlertChange] = field(default_factory=list)
     duplicates: int = 0
     quarantined: int = 0
+    #: Messages with a number that is there with other content: kept in the quarantine.
+    conflicts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from sqlalchemy import RowMapping, insert, select, update
 
 from schemas.command import Command
 from service.store.database import Database
-from service.store.tables import commands
+from service.store.tables_operations import commands
 
 
 async def record(database: Database, command: Command) -> None:

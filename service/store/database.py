@@ -1,63 +1,85 @@
-"""Opens the database: one supervisor at a time, every commit on the disk before it is reported."""
+"""Opens the database, SQLite or PostgreSQL: every commit is on the disk before it is reported."""
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO, Any, Self
-from urllib.parse import unquote
+from typing import IO, Any, Self, TypeVar
 
-from sqlalchemy import event, text
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from schemas.errors import UserError
-from service.store import tables
+from service.store.migrate import LaterVersion, migrate
+from service.store.place import Place, find_place, take_lock
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class Database:
-    """Readers run beside each other and beside the writer; writers take turns."""
+    """Readers run beside each other and beside the writer. In SQLite writers take turns, in one process.
+
+    What devices send is written in a thread of its own, one transaction at a time (`in_writer_thread`): its
+    statements are long, and the interpreter is free while they run.
+    """
 
     url: str
-    _path: Path = field(init=False)
+    place: Place = field(init=False)
     _engine: AsyncEngine = field(init=False)
+    _writer: Engine = field(init=False)
+    _thread: ThreadPoolExecutor = field(init=False)
     _lock: IO[str] | None = field(init=False, default=None)
-    _writing: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
+    _writing: asyncio.Lock | None = field(init=False, default=None)
 
     async def __aenter__(self) -> Self:
-        self._path = _path_of(self.url)
-        if not self._path.parent.is_dir():
-            raise UserError(f"store {self.url}: the folder {self._path.parent} does not exist; create it first")
-        self._lock = _take_lock(self._path)
-        self._engine = create_async_engine(URL.create("sqlite+aiosqlite", database=str(self._path)))
-        event.listen(self._engine.sync_engine, "connect", _set_pragmas)
+        self.place = place = find_place(self.url)
+        if place.path is not None:
+            self._lock = take_lock(place.path)
+            self._writing = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        if place.path is not None:
+            self._engine = create_async_engine(place.reading)
+            self._writer = create_engine(place.writing)
+            for engine in (self._engine.sync_engine, self._writer):
+                event.listen(engine, "connect", _set_pragmas)
+        else:
+            # A connection that the server has closed meanwhile is noticed before it is used.
+            text = {"client_encoding": "utf8"}
+            self._engine = create_async_engine(place.reading, pool_pre_ping=True, pool_size=8, connect_args=text)
+            # The batches' statements are long and each is different in its types: nothing to prepare.
+            self._writer = create_engine(
+                place.writing, pool_pre_ping=True, pool_size=1, connect_args={**text, "prepare_threshold": None}
+            )
         try:
-            await self._prepare()
-        except DatabaseError as error:
+            await self.in_writer_thread(migrate)
+        except LaterVersion as error:
             await self._close()
-            raise UserError(
-                f"store {self.url}: cannot be used as a database ({error.orig}); "
-                "name another file, or move this one away"
-            ) from None
-        except UserError:
+            raise UserError(f"store {place.shown} was written by a later version of biotrain ({error}): upgrade, or "
+                            "name another one") from None  # fmt: skip
+        except (DatabaseError, SQLAlchemyError, OSError) as error:
             await self._close()
-            raise
+            cause = " ".join(str(getattr(error, "orig", None) or error).split())[:300]
+            raise UserError(f"store {place.shown}: cannot be used as a database ({cause}); {place.advice}") from None
         return self
 
     async def __aexit__(self, *exception: object) -> None:
         await self._close()
 
+    @property
+    def is_shared(self) -> bool:
+        """Several supervisors may work on it at the same time."""
+        return self.place.path is None
+
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction, committed at the end of the block, rolled back by an exception."""
-        async with self._writing, self._engine.begin() as connection:
+        async with self._writing or contextlib.nullcontext(), self._engine.begin() as connection:
             yield connection
 
     @asynccontextmanager
@@ -65,56 +87,30 @@ class Database:
         async with self._engine.connect() as connection:
             yield connection
 
-    async def _prepare(self) -> None:
-        async with self.write() as connection:
-            version = int((await connection.execute(text("PRAGMA user_version"))).scalar_one())
-            if version > tables.VERSION:
-                raise UserError(
-                    f"store {self.url} was written by a later version of biotrain "
-                    f"(tables {version}, this one knows {tables.VERSION}): upgrade, or name another file"
-                )
-            await connection.run_sync(tables.metadata.create_all)
-            await connection.execute(text(f"PRAGMA user_version = {tables.VERSION}"))
+    async def in_writer_thread(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in one transaction in the writer's thread. Cancelled or not, it ends whole or not at all."""
+
+        def transaction() -> T:
+            with self._writer.begin() as connection:
+                return work(connection)
+
+        async with self._writing or contextlib.nullcontext():
+            # The lock of SQLite's one writer must not be given back while the thread is still at it.
+            running = asyncio.get_running_loop().run_in_executor(self._thread, transaction)
+            try:
+                return await asyncio.shield(running)
+            except asyncio.CancelledError:
+                with contextlib.suppress(Exception):
+                    await running
+                raise
 
     async def _close(self) -> None:
         await self._engine.dispose()
+        self._writer.dispose()
+        self._thread.shutdown(wait=True)
         if self._lock is not None:
             self._lock.close()
             self._lock = None
-
-
-def _path_of(url: str) -> Path:
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise UserError(f"store {url!r} is not a database URL: write e.g. sqlite:///biotrain.db") from None
-    if parsed.get_backend_name() != "sqlite":
-        raise UserError(f"store {url!r}: only SQLite is supported, e.g. sqlite:///biotrain.db")
-    if not parsed.database or parsed.database == ":memory:":
-        raise UserError(f"store {url!r}: name a file, e.g. sqlite:///biotrain.db; what is kept must survive a restart")
-    return Path(unquote(parsed.database)).absolute()
-
-
-def _take_lock(path: Path) -> IO[str]:
-    """Held by the kernel for this process: a killed supervisor leaves no lock behind."""
-    lock_path = path.with_name(path.name + ".lock")
-    try:
-        lock = lock_path.open("a+")
-    except OSError as error:
-        raise UserError(f"store {path}: cannot write beside it ({error.strerror}); check the folder's rights") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.seek(0)
-        holder = lock.read().strip() or "unknown"
-        lock.close()
-        raise UserError(
-            f"store {path} is in use by another supervisor (process {holder}): stop it, or name another file"
-        ) from None
-    lock.truncate(0)
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
-    return lock
 
 
 def _set_pragmas(connection: Any, _record: Any) -> None:

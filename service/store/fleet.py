@@ -1,57 +1,64 @@
-"""A device's row as it follows from its messages."""
+"""What a batch of messages says about a device, and how that is folded into what is known."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
 
+from schemas.base import Sequenced
 from schemas.health import Health
 from schemas.state import State
 from service.store.batch import Arrived
 
-Row = dict[str, Any]
 
+@dataclass(slots=True)
+class DeviceNews:
+    """The row of a device as one batch alone would make it. Messages may come late, twice, and from an earlier boot."""
 
-def fold(row: Row | None, arrived: Arrived) -> Row:
-    """The row after one more message. Messages may come late, twice, and from an earlier boot."""
-    message = arrived.message
-    if row is None:
-        row = {
-            "site": message.site,
-            "device": message.device,
-            "first_seen": arrived.received,
-            "last_seen": arrived.received,
-            "connected": False,
-            "boot": message.boot,
-            "wearer": None,
-            "state": None,
-            "state_boot": 0,
-            "state_seq": 0,
-            "health": None,
-        }
-    else:
-        row = dict(row)
-    is_current = message.boot >= row["boot"]
-    if message.seq == 0:
-        # The last will. It is older than nothing of its boot, and its boot may not be over.
+    site: str
+    device: str
+    first_seen: datetime
+    last_seen: datetime
+    connected: bool = False
+    boot: int = 0
+    wearer: str | None = None
+    state: str | None = None
+    state_boot: int = 0
+    state_seq: int = 0
+    health: str | None = None
+    health_boot: int = 0
+    health_seq: int = 0
+    #: It has spoken itself; what the broker kept, and its last will, are no sign of life.
+    heard: bool = False
+    #: The last thing of its newest boot was its last will.
+    gone: bool = False
+
+    def fold(self, arrived: Arrived) -> None:
+        message = arrived.message
+        is_current = message.boot >= self.boot
+        if message.seq == 0:
+            # The last will. It is older than nothing of its boot, and its boot may not be over.
+            if is_current:
+                self.connected, self.gone, self.boot = False, True, message.boot
+            return
+        if not arrived.retained:
+            self.last_seen = max(self.last_seen, arrived.received)
+            self.heard = True
+            if is_current:
+                self.connected, self.gone = True, False
         if is_current:
-            row["connected"] = False
-        return row
-    if not arrived.retained:
-        row["last_seen"] = max(row["last_seen"], arrived.received)
-        row["connected"] = row["connected"] or is_current
-    if is_current:
-        row["boot"] = message.boot
-        row["wearer"] = message.wearer or row["wearer"]
-    if isinstance(message, State) and (message.boot, message.seq) >= (row["state_boot"], row["state_seq"]):
-        row |= {"state": arrived.payload, "state_boot": message.boot, "state_seq": message.seq}
-    if isinstance(message, Health) and _is_newer_health(row["health"], message):
-        row["health"] = arrived.payload
-    return row
+            self.boot = message.boot
+            self.wearer = message.wearer or self.wearer
+        self._keep_newest(message, arrived.payload)
+
+    def _keep_newest(self, message: Sequenced, payload: str) -> None:
+        place = (message.boot, message.seq)
+        if isinstance(message, State) and place >= (self.state_boot, self.state_seq):
+            self.state, self.state_boot, self.state_seq = payload, *place
+        elif isinstance(message, Health) and place >= (self.health_boot, self.health_seq):
+            self.health, self.health_boot, self.health_seq = payload, *place
 
 
-def _is_newer_health(kept: str | None, message: Health) -> bool:
-    if kept is None:
-        return True
-    old = json.loads(kept)
-    return (message.boot, message.seq) >= (old["boot"], old["seq"])
+def news_of(arrived: Arrived) -> DeviceNews:
+    site, device = arrived.device
+    return DeviceNews(site, device, arrived.received, arrived.received)

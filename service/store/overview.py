@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import RowMapping, TextClause, and_, func, select, text
+from sqlalchemy import ColumnElement, RowMapping, and_, case, func, select
 
 from service.store.database import Database
-from service.store.tables import alerts, boots, devices, messages, quarantine
+from service.store.tables import boots, devices, messages, quarantine
+from service.store.tables_operations import alerts
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,13 @@ async def fleet(database: Database, site: str | None = None, device: str | None 
 
 
 async def stored_counts(database: Database, site: str | None = None) -> dict[tuple[str, str], int]:
-    """Messages kept for each device, last wills not counted."""
-    query = select(messages.c.site, messages.c.device, func.count()).where(messages.c.seq > 0)
+    """Messages taken in from each device, last wills not counted."""
+    query = select(boots.c.site, boots.c.device, func.sum(boots.c.stored))
     if site is not None:
-        query = query.where(messages.c.site == site)
+        query = query.where(boots.c.site == site)
     async with database.read() as connection:
-        rows = (await connection.execute(query.group_by(messages.c.site, messages.c.device))).all()
-    return {(row[0], row[1]): row[2] for row in rows}
+        rows = (await connection.execute(query.group_by(boots.c.site, boots.c.device))).all()
+    return {(row[0], row[1]): int(row[2]) for row in rows}
 
 
 async def gaps(database: Database, site: str, device: str, limit: int = 500) -> list[Gap]:
@@ -88,22 +89,15 @@ async def totals(database: Database) -> Totals:
             (await connection.execute(select(func.count()).select_from(table))).scalar_one()
             for table in (quarantine, alerts, devices)
         ]
-        missing = (await connection.execute(_missing())).scalar_one()
-    return Totals(sum(by_kind.values()), by_kind, counts[0], counts[1], counts[2], int(missing))
+        stored = func.coalesce(func.sum(boots.c.stored), 0)
+        missing, there = (await connection.execute(select(_missing(), stored))).one()
+    return Totals(int(there), by_kind, counts[0], counts[1], counts[2], int(missing))
 
 
-def _missing() -> TextClause:
-    """Numbers given out, by whichever says more of heartbeat and newest message, less numbers there."""
-    return text(
-        """
-        SELECT coalesce(sum(max(newest, told) - kept), 0) FROM (
-            SELECT m.site, m.device, m.boot, count(*) AS kept, max(m.seq) AS newest,
-                   coalesce((SELECT b.last_seq FROM boots b
-                             WHERE b.site = m.site AND b.device = m.device AND b.boot = m.boot), 0) AS told
-            FROM messages m WHERE m.seq > 0 GROUP BY m.site, m.device, m.boot
-        )
-        """
-    )
+def _missing() -> ColumnElement[int]:
+    """Numbers given out, by whichever says more of heartbeat and newest message, less numbers taken in."""
+    highest = case((boots.c.newest > boots.c.last_seq, boots.c.newest), else_=boots.c.last_seq)
+    return func.coalesce(func.sum(highest - boots.c.stored), 0)
 
 
 async def list_quarantine(database: Database, *, after: int, limit: int) -> Sequence[RowMapping]:

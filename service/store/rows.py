@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Table
@@ -16,8 +18,6 @@ from schemas.state import State
 from schemas.telemetry import Telemetry
 from service.store import tables
 
-Row = dict[str, Any]
-
 _TABLES: dict[type[Sequenced], Table] = {
     Telemetry: tables.telemetry,
     DriftAlert: tables.drift_alerts,
@@ -27,26 +27,31 @@ _TABLES: dict[type[Sequenced], Table] = {
     Health: tables.health,
     Reply: tables.replies,
 }
+#: Columns that are not a field of their message by the same name.
+_DERIVED: dict[str, Callable[[Any], Any]] = {
+    "evidence": lambda message: [evidence.model_dump() for evidence in message.evidence],
+    "total_bytes": lambda message: message.memory.total_bytes if message.memory else None,
+    "l2_bytes": lambda message: message.memory.l2_bytes if message.memory else None,
+    "wearable_connected": lambda message: message.wearable.connected,
+}
 
 
-def table_of(message: Sequenced) -> Table:
-    return _TABLES[type(message)]
+class NounForm:
+    """The table of one type of message, and how a row of it is made."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table.name
+        names = [column.name for column in table.c if column.name != "message_id"]
+        plain = [name for name in names if name not in _DERIVED]
+        self._derived = [_DERIVED[name] for name in names if name in _DERIVED]
+        self.columns = ("message_id", *plain, *(name for name in names if name in _DERIVED))
+        get = attrgetter(*plain)
+        self._plain = get if len(plain) > 1 else lambda message: (get(message),)
+
+    def row(self, message: Sequenced, message_id: int) -> tuple[Any, ...]:
+        """Values in the order of `columns`."""
+        row = (message_id, *self._plain(message))
+        return (*row, *(derive(message) for derive in self._derived)) if self._derived else row
 
 
-def noun_row(message: Sequenced, message_id: int) -> Row:
-    """Columns that a noun has beyond its message's own fields are derived here."""
-    row: Row = {"message_id": message_id}
-    match message:
-        case DriftAlert():
-            row["evidence"] = [evidence.model_dump() for evidence in message.evidence]
-        case Adaptation(memory=memory):
-            row["total_bytes"] = memory.total_bytes if memory else None
-            row["l2_bytes"] = memory.l2_bytes if memory else None
-        case Health():
-            row["wearable_connected"] = message.wearable.connected
-        case _:
-            pass
-    for column in table_of(message).c:
-        if column.name not in row:
-            row[column.name] = getattr(message, column.name)
-    return row
+NOUNS: dict[type[Sequenced], NounForm] = {of: NounForm(table) for of, table in _TABLES.items()}

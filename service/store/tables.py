@@ -1,4 +1,8 @@
-"""One table per noun. `messages` holds every payload as it came; the others hold what is asked for by column."""
+"""What devices say: one table per noun, the fleet as it follows from it, and the counts that pages ask for.
+
+`messages` holds every payload as it came; the others hold what is asked for by column. A change here needs a
+migration (`service/store/migrations`); a test compares the two.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -23,10 +28,10 @@ from sqlalchemy.types import TypeEngine
 
 from service.store.utc import UtcDateTime
 
-#: Raised at every change of these tables; a database of a later version is refused.
-VERSION = 1
-
 metadata = MetaData()
+
+#: Numbers that devices give out have 63 bits. SQLite's INTEGER has them anyway, and only it can be a row's own number.
+BIG = BigInteger().with_variant(Integer, "sqlite")
 
 
 def _text(name: str, *, nullable: bool = False) -> Column[str]:
@@ -37,7 +42,15 @@ def _when(name: str, *, nullable: bool = False) -> Column[Any]:
     return Column(name, UtcDateTime, nullable=nullable)
 
 
-def _maybe(name: str, kind: type[TypeEngine[Any]]) -> Column[Any]:
+def _number(name: str) -> Column[int]:
+    return Column(name, BIG, nullable=False)
+
+
+def _counter(name: str) -> Column[int]:
+    return Column(name, BIG, nullable=False, server_default="0")
+
+
+def _maybe(name: str, kind: TypeEngine[Any] | type[TypeEngine[Any]]) -> Column[Any]:
     return Column(name, kind, nullable=True)
 
 
@@ -45,11 +58,11 @@ def _maybe(name: str, kind: type[TypeEngine[Any]]) -> Column[Any]:
 messages = Table(
     "messages",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", BIG, primary_key=True),
     _text("site"),
     _text("device"),
-    Column("boot", Integer, nullable=False),
-    Column("seq", Integer, nullable=False),
+    _number("boot"),
+    _number("seq"),
     _text("kind"),
     _text("wearer", nullable=True),
     _when("time"),
@@ -66,35 +79,35 @@ def _noun(name: str, *columns: Column[Any]) -> Table:
     return Table(
         name,
         metadata,
-        Column("message_id", Integer, ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
+        Column("message_id", BIG, ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
         *columns,
     )
 
 
 telemetry = _noun(
     "telemetry",
-    Column("first_window", Integer, nullable=False),
-    Column("last_window", Integer, nullable=False),
-    Column("windows", Integer, nullable=False),
-    Column("windows_dropped", Integer, nullable=False),
-    Column("windows_faulty", Integer, nullable=False),
-    Column("labelled", Integer, nullable=False),
-    Column("correct", Integer, nullable=False),
-    _maybe("frozen_correct", Integer),
+    _number("first_window"),
+    _number("last_window"),
+    _number("windows"),
+    _number("windows_dropped"),
+    _number("windows_faulty"),
+    _number("labelled"),
+    _number("correct"),
+    _maybe("frozen_correct", BIG),
     _maybe("error_rate", Float),
     _maybe("drift_statistic", Float),
     _maybe("drift_threshold", Float),
-    Column("weights_version", Integer, nullable=False),
+    _number("weights_version"),
 )
 drift_alerts = _noun(
     "drift_alerts",
     Column("alert_id", String(64), nullable=False),
-    Column("window", Integer, nullable=False),
-    Column("since_window", Integer, nullable=False),
+    _number("window"),
+    _number("since_window"),
     Column("evidence", JSON, nullable=False),
     _maybe("accuracy_reference", Float),
     _maybe("accuracy_recent", Float),
-    Column("weights_version", Integer, nullable=False),
+    _number("weights_version"),
 )
 adaptations = _noun(
     "adaptations",
@@ -102,27 +115,27 @@ adaptations = _noun(
     Column("phase", String(16), nullable=False),
     Column("trigger", String(16), nullable=False),
     Column("mode", String(64), nullable=False),
-    Column("window", Integer, nullable=False),
+    _number("window"),
     _maybe("loss", Float),
     _maybe("duration_s", Float),
-    _maybe("total_bytes", Integer),
-    _maybe("l2_bytes", Integer),
-    Column("from_version", Integer, nullable=False),
-    _maybe("to_version", Integer),
+    _maybe("total_bytes", BIG),
+    _maybe("l2_bytes", BIG),
+    _number("from_version"),
+    _maybe("to_version", BIG),
 )
 faults = _noun(
     "faults",
     Column("fault", String(32), nullable=False),
     Column("active", Boolean, nullable=False),
-    Column("window", Integer, nullable=False),
+    _number("window"),
     Column("channels", JSON, nullable=False),
 )
-states = _noun("states", Column("state", String(32), nullable=False), _maybe("weights_version", Integer))
+states = _noun("states", Column("state", String(32), nullable=False), _maybe("weights_version", BIG))
 health = _noun(
     "health",
     Column("uptime_s", Float, nullable=False),
-    Column("last_seq", Integer, nullable=False),
-    Column("outbox", Integer, nullable=False),
+    _number("last_seq"),
+    _number("outbox"),
     Column("wearable_connected", Boolean, nullable=False),
 )
 replies = _noun(
@@ -141,81 +154,75 @@ devices = Table(
     _when("last_seen"),
     #: False after the last will, until the device is heard again.
     Column("connected", Boolean, nullable=False),
-    Column("boot", Integer, nullable=False),
+    _number("boot"),
     _text("wearer", nullable=True),
-    #: The newest messages of these kinds, as JSON; `state` and `health` by (boot, seq).
+    #: The newest messages of these kinds by (boot, seq), as JSON.
     _maybe("state", Text),
-    Column("state_boot", Integer, nullable=False, default=0),
-    Column("state_seq", Integer, nullable=False, default=0),
+    _counter("state_boot"),
+    _counter("state_seq"),
     _maybe("health", Text),
+    _counter("health_boot"),
+    _counter("health_seq"),
 )
 
-#: How far each boot of a device says that it has counted: what is missing below is a gap.
+#: What each boot of a device has given out, as far as it is known, and how much of it is here. The rest is a gap.
 boots = Table(
     "boots",
     metadata,
     Column("site", String(64), primary_key=True),
     Column("device", String(64), primary_key=True),
-    Column("boot", Integer, primary_key=True),
-    Column("last_seq", Integer, nullable=False),
+    Column("boot", BIG, primary_key=True),
+    #: The highest number by its heartbeat's word.
+    _number("last_seq"),
+    #: When something of this boot last came in.
     _when("told"),
+    _counter("stored"),
+    #: The highest number that is here.
+    _counter("newest"),
 )
 
-alerts = Table(
-    "alerts",
+#: Telemetry by the hour of its arrival: the trend of the overview, and what is left when retention removes the rows.
+telemetry_hours = Table(
+    "telemetry_hours",
     metadata,
-    Column("id", Integer, primary_key=True),
-    _text("site"),
-    _text("device"),
-    _text("alert_id"),
-    _text("rule"),
-    _text("severity"),
-    _when("time"),
-    Column("payload", Text, nullable=False),
-    Column("published", Boolean, nullable=False, default=False),
-    UniqueConstraint("site", "device", "alert_id", name="alerts_once"),
-    sqlite_autoincrement=True,
-)
-
-#: One row for each alert and hook, made with the alert: a hook that was not reached is called after a restart.
-hook_runs = Table(
-    "hook_runs",
-    metadata,
-    Column("alert", Integer, ForeignKey("alerts.id", ondelete="CASCADE"), primary_key=True),
-    Column("hook", String(200), primary_key=True),
-    Column("status", String(16), nullable=False),
-    _maybe("duration_s", Float),
-    Column("detail", String(500), nullable=False, default=""),
-    Index("hook_runs_by_status", "status"),
-)
-
-commands = Table(
-    "commands",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    _text("site"),
-    _text("device"),
-    _text("command_id"),
-    _text("verb"),
-    _when("time"),
-    Column("status", String(16), nullable=False),
-    Column("detail", String(500), nullable=False, default=""),
-    _when("answered", nullable=True),
-    Column("payload", Text, nullable=False),
-    UniqueConstraint("site", "device", "command_id", name="commands_once"),
-    sqlite_autoincrement=True,
+    Column("site", String(64), primary_key=True),
+    Column("device", String(64), primary_key=True),
+    Column("hour", UtcDateTime, primary_key=True),
+    _number("rows"),
+    _number("windows"),
+    _number("windows_dropped"),
+    _number("windows_faulty"),
+    _number("labelled"),
+    _number("correct"),
+    #: Labelled windows that a copy which never adapted has seen too, and of them right.
+    _number("frozen_labelled"),
+    _number("frozen_correct"),
 )
 
 #: What could not be understood, as it came.
 quarantine = Table(
     "quarantine",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", BIG, primary_key=True),
     Column("topic", Text, nullable=False),
     _when("received"),
     Column("reason", Text, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     #: Bytes as they came; more than `payload` where that was cut.
-    Column("size", Integer, nullable=False),
+    _number("size"),
     sqlite_autoincrement=True,
+)
+
+#: What is missing, found after a delay, and how often the device was asked for it.
+gaps = Table(
+    "gaps",
+    metadata,
+    Column("site", String(64), primary_key=True),
+    Column("device", String(64), primary_key=True),
+    Column("boot", BIG, primary_key=True),
+    Column("first", BIG, primary_key=True),
+    _number("last"),
+    _when("found"),
+    _when("asked", nullable=True),
+    _counter("times_asked"),
 )

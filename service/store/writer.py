@@ -2,181 +2,281 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, and_, delete, func, or_, select, update
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, and_, delete, func, or_, select, text
 
-from schemas.alert import Alert
-from schemas.command import Reply, ReplyStatus
+from schemas.base import utc_now
+from schemas.command import Reply
+from schemas.fault import Fault
 from schemas.health import Health
+from schemas.telemetry import Telemetry
+from service.alerts import alert_for, passed_with
 from service.store import tables
-from service.store.batch import AlertRules, Arrived, Batch, NewAlert, NewMessage, Poison, Written
-from service.store.database import Database
-from service.store.fleet import fold
-from service.store.rows import Row, noun_row, table_of
+from service.store.alert_rows import Channels, raise_alert, resolve
+from service.store.batch import AlertChange, Arrived, Batch, NewMessage, Poison, Written
+from service.store.bulk import Form, insert_rows
+from service.store.command_rows import take_reply
+from service.store.fleet import DeviceNews, news_of
+from service.store.rows import NOUNS
 
 #: The newest of what could not be understood; older ones make room.
 QUARANTINE_ROWS = 10_000
-#: Statuses that end a command; nothing follows them.
-FINAL = (ReplyStatus.DONE, ReplyStatus.REFUSED, ReplyStatus.FAILED)
 _QUARANTINED_BYTES = 64_000
+_MESSAGE = ("site", "device", "boot", "seq", "kind", "wearer", "time", "received", "payload")
+_KEY = ("site", "device", "boot", "seq")
+_HOUR = ("rows", "windows", "windows_dropped", "windows_faulty", "labelled", "correct", "frozen_labelled",
+         "frozen_correct")  # fmt: skip
 
 
-async def write_batch(database: Database, batch: Batch, rules: AlertRules, hooks: Sequence[str] = ()) -> Written:
-    """Everything or nothing; what is already there is left as it is. Alerts are recorded with what raised them."""
+def write_batch(connection: Connection, batch: Batch, channels: Channels) -> Written:
+    """Everything or nothing; what is already there is left as it is. Alerts are recorded with what raised them.
+
+    Several supervisors write the same devices at the same time: rows are taken in the order of their keys, and what
+    they count is added in the database.
+    """
     written = Written()
-    async with database.write() as connection:
-        if batch.arrived:
-            written.messages = await _insert_messages(connection, batch.arrived)
-            written.duplicates = len(batch.arrived) - len(written.messages)
-            await _insert_nouns(connection, written.messages)
-            await _update_devices(connection, batch.arrived)
-            await _update_boots(connection, written.messages)
-            await _update_commands(connection, written.messages)
-            raised = [alert for new in written.messages if (alert := rules(new.arrived.message)) is not None]
-            written.alerts = await _insert_alerts(connection, raised, hooks)
-        if batch.poison:
-            await _quarantine(connection, batch.poison)
-            written.quarantined = len(batch.poison)
+    poison = list(batch.poison)
+    if batch.arrived:
+        form = Form(connection)
+        written.messages, known = _insert_messages(connection, form, batch.arrived)
+        written.duplicates = len(batch.arrived) - len(written.messages)
+        conflicts = _conflicts(connection, known) if known else []
+        written.conflicts = len(conflicts)
+        poison += conflicts
+        _insert_nouns(connection, form, written.messages)
+        _add_to_hours(connection, form, written.messages)
+        _add_to_boots(connection, form, written.messages)
+        _update_devices(connection, form, batch.arrived)
+        written.alerts = _change_alerts(connection, written.messages, channels)
+    if poison:
+        _quarantine(connection, poison)
+        written.quarantined = len(poison)
     return written
 
 
-async def _insert_messages(connection: AsyncConnection, arrived: Sequence[Arrived]) -> list[NewMessage]:
+def _insert_messages(
+    connection: Connection, form: Form, arrived: Sequence[Arrived]
+) -> tuple[list[NewMessage], list[Arrived]]:
+    """Those that are new, in the order of their ids, and those that were there."""
     by_key = {one.key: one for one in reversed(arrived)}
-    rows = [
-        {
-            "site": one.message.site,
-            "device": one.message.device,
-            "boot": one.message.boot,
-            "seq": one.message.seq,
-            "kind": one.kind.value,
-            "wearer": one.message.wearer,
-            "time": one.message.time,
-            "received": one.received,
-            "payload": one.payload,
-        }
-        for one in reversed(by_key.values())
-    ]
+    ordered = sorted(by_key.values(), key=lambda one: one.key)
+    before = 0
+    is_sqlite = connection.dialect.name == "sqlite"
+    if is_sqlite:  # one writer: the order of arrival may stay
+        ordered = list(reversed(by_key.values()))
+        before = connection.exec_driver_sql("SELECT coalesce(max(id), 0) FROM messages").scalar_one()
+    rows = []
+    time = form.time
+    received: dict[datetime, Any] = {}
+    for one in ordered:
+        message = one.message
+        if one.received not in received:
+            received[one.received] = time(one.received)
+        rows.append(
+            (message.site, message.device, message.boot, message.seq, one.kind.value, message.wearer,
+             time(message.time), received[one.received], one.payload)
+        )  # fmt: skip
+    if is_sqlite:
+        insert_rows(connection, "messages", _MESSAGE, rows, "ON CONFLICT DO NOTHING")
+        # In one piece: row by row, each step would wait for the interpreter.
+        new = connection.exec_driver_sql(
+            "SELECT json_group_array(json_array(id, site, device, boot, seq)) FROM messages WHERE id > ?", (before,)
+        ).scalar_one()
+        ids = json.loads(new)
+    else:
+        back = "ON CONFLICT DO NOTHING RETURNING id, site, device, boot, seq"
+        ids = insert_rows(connection, "messages", _MESSAGE, rows, back)
+    messages = sorted(
+        (NewMessage(row[0], by_key.pop((row[1], row[2], row[3], row[4]))) for row in ids), key=lambda new: new.id
+    )
+    return messages, list(by_key.values())
+
+
+def _conflicts(connection: Connection, known: Sequence[Arrived]) -> list[Poison]:
+    """Two devices under one name give out the same numbers: what the second one says is kept as well."""
     table = tables.messages
-    statement = (
-        insert(table)
-        .on_conflict_do_nothing()
-        .returning(table.c.id, table.c.site, table.c.device, table.c.boot, table.c.seq)
-    )
-    result = await connection.execute(statement, rows)
-    return sorted(
-        (NewMessage(row.id, by_key[row.site, row.device, row.boot, row.seq]) for row in result),
-        key=lambda new: new.id,
-    )
-
-
-async def _insert_nouns(connection: AsyncConnection, new: Iterable[NewMessage]) -> None:
-    rows: dict[Table, list[Row]] = {}
-    for one in new:
-        rows.setdefault(table_of(one.arrived.message), []).append(noun_row(one.arrived.message, one.id))
-    for table, of_table in rows.items():
-        await connection.execute(insert(table), of_table)
-
-
-async def _update_devices(connection: AsyncConnection, arrived: Sequence[Arrived]) -> None:
-    table = tables.devices
-    names = {one.device for one in arrived}
-    wanted = or_(*(and_(table.c.site == site, table.c.device == device) for site, device in names))
-    known: dict[tuple[str, str], Row] = {
-        (row["site"], row["device"]): {**row}
-        for row in (await connection.execute(select(table).where(wanted))).mappings()
-    }
-    for one in arrived:
-        known[one.device] = fold(known.get(one.device), one)
-    await _upsert(connection, table, list(known.values()), ("site", "device"))
-
-
-async def _update_boots(connection: AsyncConnection, new: Sequence[NewMessage]) -> None:
-    told: dict[tuple[str, str, int], Row] = {}
-    for one in new:
-        message = one.arrived.message
-        if isinstance(message, Health):
-            row = {
-                "site": message.site,
-                "device": message.device,
-                "boot": message.boot,
-                "last_seq": message.last_seq,
-                "told": message.time,
-            }
-            key = (message.site, message.device, message.boot)
-            if key not in told or told[key]["last_seq"] <= message.last_seq:
-                told[key] = row
-    if told:
-        statement = insert(tables.boots)
-        statement = statement.on_conflict_do_update(
-            index_elements=["site", "device", "boot"],
-            set_={"last_seq": statement.excluded.last_seq, "told": statement.excluded.told},
-            where=statement.excluded.last_seq >= tables.boots.c.last_seq,
+    found: list[Poison] = []
+    for start in range(0, len(known), 100):
+        part = known[start : start + 100]
+        wanted = or_(
+            *(and_(*(table.c[name] == value for name, value in zip(_KEY, one.key, strict=True))) for one in part)
         )
-        await connection.execute(statement, list(told.values()))
+        there = {
+            (row.site, row.device, row.boot, row.seq): row.payload
+            for row in connection.execute(
+                select(table.c.site, table.c.device, table.c.boot, table.c.seq, table.c.payload).where(wanted)
+            )
+        }
+        for one in part:
+            if one.message.seq > 0 and there.get(one.key, one.payload) != one.payload:
+                topic = f"biotrain/v1/{one.message.site}/{one.message.device}/{one.kind.value}"
+                reason = f"number {one.message.boot}/{one.message.seq} was given out twice, with other content"
+                found.append(Poison(topic, one.payload.encode(), reason, one.received))
+    return found
 
 
-async def _update_commands(connection: AsyncConnection, new: Sequence[NewMessage]) -> None:
-    table = tables.commands
+def _insert_nouns(connection: Connection, form: Form, new: Iterable[NewMessage]) -> None:
+    rows: dict[type, list[tuple[Any, ...]]] = {}
     for one in new:
         message = one.arrived.message
-        if isinstance(message, Reply):
-            await connection.execute(
-                update(table)
-                .where(
-                    table.c.site == message.site,
-                    table.c.device == message.device,
-                    table.c.command_id == message.command_id,
-                    table.c.status.not_in([status.value for status in FINAL]),
-                )
-                .values(status=message.status.value, detail=message.detail, answered=message.time)
-            )
+        rows.setdefault(type(message), []).append(NOUNS[type(message)].row(message, one.id))
+    for of, of_type in rows.items():
+        noun = NOUNS[of]
+        if of not in (Telemetry, Health):
+            of_type = [tuple(form.value(value) for value in row) for row in of_type]
+        insert_rows(connection, noun.table, noun.columns, of_type)
 
 
-async def _insert_alerts(connection: AsyncConnection, raised: Sequence[Alert], hooks: Sequence[str]) -> list[NewAlert]:
-    new: list[NewAlert] = []
-    for alert in raised:
-        row = {
-            "site": alert.site,
-            "device": alert.device,
-            "alert_id": alert.alert_id,
-            "rule": alert.rule.value,
-            "severity": alert.severity.value,
-            "time": alert.time,
-            "payload": alert.to_json().decode(),
-            "published": False,
-        }
-        statement = insert(tables.alerts).values(row).on_conflict_do_nothing().returning(tables.alerts.c.id)
-        row_id = (await connection.execute(statement)).scalar_one_or_none()
-        if row_id is not None:
-            new.append(NewAlert(row_id, alert))
-    if new and hooks:
-        rows = [{"alert": one.id, "hook": hook, "status": "pending", "detail": ""} for one in new for hook in hooks]
-        await connection.execute(insert(tables.hook_runs), rows)
-    return new
+def _add_to_hours(connection: Connection, form: Form, new: Iterable[NewMessage]) -> None:
+    sums: dict[tuple[str, str, datetime], list[int]] = {}
+    for one in new:
+        row = one.arrived.message
+        if not isinstance(row, Telemetry):
+            continue
+        hour = one.arrived.received.replace(minute=0, second=0, microsecond=0)
+        compared = row.labelled if row.frozen_correct is not None else 0
+        values = (1, row.windows, row.windows_dropped, row.windows_faulty, row.labelled, row.correct, compared,
+                  row.frozen_correct or 0)  # fmt: skip
+        known = sums.get((row.site, row.device, hour))
+        sums[row.site, row.device, hour] = (
+            list(values) if known is None else [a + b for a, b in zip(known, values, strict=True)]
+        )
+    added = ", ".join(f'"{name}" = telemetry_hours."{name}" + excluded."{name}"' for name in _HOUR)
+    rows = [(site, device, form.time(hour), *values) for (site, device, hour), values in sorted(sums.items())]
+    then = f"ON CONFLICT (site, device, hour) DO UPDATE SET {added}"
+    insert_rows(connection, "telemetry_hours", ("site", "device", "hour", *_HOUR), rows, then)
 
 
-async def _quarantine(connection: AsyncConnection, poison: Sequence[Poison]) -> None:
-    table = tables.quarantine
-    rows = [
-        {
-            "topic": one.topic,
-            "received": one.received,
-            "reason": one.reason,
-            "payload": one.payload[:_QUARANTINED_BYTES],
-            "size": len(one.payload),
-        }
-        for one in poison
+@dataclass(slots=True)
+class _Boot:
+    stored: int = 0
+    newest: int = 0
+    last_seq: int = 0
+    told: datetime = field(default_factory=utc_now)
+
+
+def _add_to_boots(connection: Connection, form: Form, new: Iterable[NewMessage]) -> None:
+    boots: dict[tuple[str, str, int], _Boot] = {}
+    for one in new:
+        message = one.arrived.message
+        if message.seq == 0:
+            continue
+        key = (message.site, message.device, message.boot)
+        boot = boots.get(key)
+        if boot is None:
+            boot = boots[key] = _Boot()
+        boot.stored += 1
+        boot.told = one.arrived.received
+        if message.seq > boot.newest:
+            boot.newest = message.seq
+        if isinstance(message, Health) and message.last_seq > boot.last_seq:
+            boot.last_seq = message.last_seq
+    columns = ("site", "device", "boot", "last_seq", "told", "stored", "newest")
+    rows = [(*key, one.last_seq, form.time(one.told), one.stored, one.newest) for key, one in sorted(boots.items())]
+    most = form.greatest
+    then = (
+        f"ON CONFLICT (site, device, boot) DO UPDATE SET last_seq = {most}(boots.last_seq, excluded.last_seq), "
+        f"newest = {most}(boots.newest, excluded.newest), told = {most}(boots.told, excluded.told), "
+        "stored = boots.stored + excluded.stored"
+    )
+    insert_rows(connection, "boots", columns, rows, then)
+
+
+_DEVICE = ("site", "device", "first_seen", "last_seen", "connected", "boot", "wearer", "state", "state_boot",
+           "state_seq", "health", "health_boot", "health_seq")  # fmt: skip
+
+
+def _update_devices(connection: Connection, form: Form, arrived: Sequence[Arrived]) -> None:
+    news: dict[tuple[str, str], DeviceNews] = {}
+    for one in arrived:
+        known = news.get(one.device)
+        if known is None:
+            known = news[one.device] = news_of(one)
+        known.fold(one)
+    for heard in (True, False):
+        for gone in (True, False):
+            rows = [
+                (one.site, one.device, form.time(one.first_seen), form.time(one.last_seen), one.connected, one.boot,
+                 one.wearer, one.state, one.state_boot, one.state_seq, one.health, one.health_boot, one.health_seq)
+                for _, one in sorted(news.items()) if (one.heard, one.gone) == (heard, gone)
+            ]  # fmt: skip
+            if rows:
+                insert_rows(connection, "devices", _DEVICE, rows, _merge_device(form.greatest, heard, gone))
+
+
+def _merge_device(most: str, heard: bool, gone: bool) -> str:
+    """What a batch says about a device, put into its row; neither heard nor gone is what the broker had kept."""
+    current = "excluded.boot >= devices.boot"
+    words = [
+        f"boot = {most}(devices.boot, excluded.boot)",
+        f"wearer = CASE WHEN {current} THEN coalesce(excluded.wearer, devices.wearer) ELSE devices.wearer END",
     ]
-    await connection.execute(insert(table), rows)
-    newest = (await connection.execute(select(func.max(table.c.id)))).scalar_one()
-    await connection.execute(delete(table).where(table.c.id <= newest - QUARANTINE_ROWS))
+    if heard:
+        words.append(f"last_seen = {most}(devices.last_seen, excluded.last_seen)")
+    if heard or gone:
+        words.append(f"connected = CASE WHEN {current} THEN excluded.connected ELSE devices.connected END")
+    for noun in ("state", "health"):
+        newer = (
+            f"excluded.{noun} IS NOT NULL AND (excluded.{noun}_boot, excluded.{noun}_seq) >= "
+            f"(devices.{noun}_boot, devices.{noun}_seq)"
+        )
+        words += [
+            f"{name} = CASE WHEN {newer} THEN excluded.{name} ELSE devices.{name} END"
+            for name in (noun, f"{noun}_boot", f"{noun}_seq")
+        ]
+    return "ON CONFLICT (site, device) DO UPDATE SET " + ", ".join(words)
 
 
-async def _upsert(connection: AsyncConnection, table: Table, rows: list[Row], key: tuple[str, ...]) -> None:
-    statement = insert(table)
-    values: dict[str, Any] = {c.name: statement.excluded[c.name] for c in table.c if c.name not in key}
-    await connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values), rows)
+def _change_alerts(connection: Connection, new: Sequence[NewMessage], channels: Channels) -> list[AlertChange]:
+    """And replies to commands: both are rare, and follow the order of the device's numbers."""
+    changes: list[AlertChange] = []
+    notable = [
+        one.arrived for one in new if not isinstance(one.arrived.message, Telemetry) and one.arrived.message.seq > 0
+    ]
+    for arrived in sorted(notable, key=lambda one: one.key):
+        message = arrived.message
+        if isinstance(message, Reply):
+            take_reply(connection, message)
+        if (raised := alert_for(message)) is not None:
+            change = raise_alert(connection, raised, channels, arrived.received)
+            if change is not None:
+                changes.append(change)
+        subjects = passed_with(message)
+        if isinstance(message, Fault) and message.active and raised is not None and _has_passed(connection, message):
+            subjects = (raised.subject,)
+        if subjects:
+            until = None if isinstance(message, Fault) and message.active else (message.boot, message.seq)
+            changes += resolve(
+                connection, message.site, message.device, subjects, channels, arrived.received, by="device", until=until
+            )
+    return changes
+
+
+def _has_passed(connection: Connection, fault: Fault) -> bool:
+    """The message that it has passed came first: supervisors that share a device may overtake each other."""
+    newest = connection.execute(
+        text(
+            "SELECT f.active FROM faults f JOIN messages m ON m.id = f.message_id "
+            "WHERE m.site = :site AND m.device = :device AND m.kind = 'fault' AND f.fault = :fault "
+            "ORDER BY m.boot DESC, m.seq DESC LIMIT 1"
+        ),
+        {"site": fault.site, "device": fault.device, "fault": fault.fault.value},
+    ).scalar()
+    return newest is not None and not newest
+
+
+def _quarantine(connection: Connection, poison: Sequence[Poison]) -> None:
+    rows = [
+        (one.topic.replace("\0", "?"), Form(connection).time(one.received), one.reason.replace("\0", "?"),
+         one.payload[:_QUARANTINED_BYTES], len(one.payload))
+        for one in poison
+    ]  # fmt: skip
+    insert_rows(connection, "quarantine", ("topic", "received", "reason", "payload", "size"), rows)
+    table = tables.quarantine
+    newest = connection.execute(select(func.max(table.c.id))).scalar_one()
+    connection.execute(delete(table).where(table.c.id <= newest - QUARANTINE_ROWS))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import Mosquitto, running_mosquitto
+from tests.postgres import Postgres, find_binaries, running_postgres
 from tests.supervisors import SupervisorProcess
 
 
@@ -25,3 +26,11 @@ def supervisor(tmp_path: Path, mosquitto: Mosquitto) -> Iterator[SupervisorProce
         yield process
     finally:
         process.kill()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    if find_binaries() is None:
+        pytest.skip("PostgreSQL is not installed: tools/setup.sh test")
+    with running_postgres() as server:
+        yield server

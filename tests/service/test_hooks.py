@@ -47,9 +47,9 @@ def not_async(alert):
 
 
 def an_alert() -> Alert:
-    alert = alert_for(Story().drift().message)
-    assert alert is not None
-    return alert
+    raised = alert_for(Story().drift().message)
+    assert raised is not None
+    return raised.alert
 
 
 def until(condition: Callable[[], Any], within_s: float = 15.0) -> Any:

@@ -81,7 +81,11 @@ def test_a_supervisor_waits_for_a_broker_that_is_not_there(tmp_path: Path) -> No
         (["--listen", "127.0.0.1:web"], "port must be a number"),
         (["--listen", "203.0.113.7:8000"], "name an address of this machine"),
         (["--store", "sqlite:///no/such/folder/x.db"], "create it first"),
-        (["--store", "postgresql://x/y"], "only SQLite is supported"),
+        (["--store", "mysql://x/y"], "mysql is not supported; SQLite and PostgreSQL are"),
+        (
+            ["--store", "postgresql://nobody:secret@127.0.0.1:1/none"],
+            "postgresql://nobody:***@127.0.0.1:1/none: cannot",
+        ),
         (["--store", "sqlite://"], "name a file"),
         (["--store", "biotrain.db"], "not a database URL"),
         (["--store", "sqlite:///text.db"], "cannot be used as a database"),

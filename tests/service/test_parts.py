@@ -16,7 +16,7 @@ from service.feed import Feed, LiveEvent
 from service.parse import parse_delivery, poison_key
 from service.ranges import as_ranges
 from service.store.batch import Arrived, Poison
-from service.store.fleet import fold
+from service.store.fleet import DeviceNews, news_of
 from tests.service.story import Published, Story
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
@@ -42,37 +42,41 @@ def last_will(boot: int) -> Arrived:
     return Arrived(message, Kind.STATE, message.to_json().decode(), NOW, retained=True)
 
 
+def folded(*messages: Arrived) -> DeviceNews:
+    news = news_of(messages[0])
+    for one in messages:
+        news.fold(one)
+    return news
+
+
 def test_a_device_is_connected_until_its_last_will_and_again_when_it_is_heard() -> None:
     story = Story()
-    row = fold(None, arrived(story.state_now()))
-    assert row["connected"]
-    row = fold(row, last_will(boot=1))
-    assert not row["connected"]
-    assert json.loads(row["state"])["state"] == "online", "the will says nothing about what it was doing"
-    row = fold(row, arrived(story.telemetry(0.9, 0.9), later_s=5))
-    assert row["connected"]
-    assert row["last_seen"] == NOW + timedelta(seconds=5)
+    state = arrived(story.state_now())
+    assert folded(state).connected
+    gone = folded(state, last_will(boot=1))
+    assert not gone.connected
+    assert json.loads(gone.state or "")["state"] == "online", "the will says nothing about what it was doing"
+    back = folded(state, last_will(boot=1), arrived(story.telemetry(0.9, 0.9), later_s=5))
+    assert back.connected
+    assert back.last_seen == NOW + timedelta(seconds=5)
 
 
 def test_the_last_will_of_an_earlier_boot_changes_nothing() -> None:
-    row = fold(None, arrived(Story(boot=2).state_now()))
-    assert fold(row, last_will(boot=1))["connected"]
+    assert folded(arrived(Story(boot=2).state_now()), last_will(boot=1)).connected
 
 
 def test_a_retained_message_does_not_mean_that_the_device_is_there() -> None:
-    assert not fold(None, arrived(Story().state_now(), retained=True))["connected"]
+    assert not folded(arrived(Story().state_now(), retained=True)).connected
 
 
 def test_an_old_state_that_comes_late_does_not_become_the_newest() -> None:
     story = Story()
-    old, new = story.state(DeviceState.STARTING), story.state(DeviceState.ADAPTING)
-    row = fold(fold(None, arrived(new)), arrived(old))
-    assert json.loads(row["state"])["state"] == "adapting"
-    row = fold(row, arrived(Story(boot=2).state(DeviceState.STARTING)))
-    assert json.loads(row["state"])["state"] == "starting", "a new boot counts from 1"
-    late = fold(row, arrived(new))
-    assert json.loads(late["state"])["state"] == "starting"
-    assert late["boot"] == 2
+    old, new = arrived(story.state(DeviceState.STARTING)), arrived(story.state(DeviceState.ADAPTING))
+    assert json.loads(folded(new, old).state or "")["state"] == "adapting"
+    next_boot = arrived(Story(boot=2).state(DeviceState.STARTING))
+    late = folded(new, old, next_boot, new)
+    assert json.loads(late.state or "")["state"] == "starting", "a new boot counts from 1"
+    assert late.boot == 2
 
 
 def test_a_poison_message_is_acknowledged_by_the_number_that_can_be_read() -> None:
