@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import struct
 import zlib
 
 from device_agent.wearable.session import LinkBroken, Priority, Session
 from schemas.link.frame import MAX_PAYLOAD, FrameKind
-from schemas.link.messages import Chunk, Part, Read, Upload
+from schemas.link.messages import Chunk, Missing, Part, Read, Upload
 from schemas.link.opcodes import LinkObject, Opcode
 from schemas.link.status import Status
 
@@ -28,26 +27,54 @@ async def upload(
 ) -> bytes:
     """Begin, chunks, end; returns the answer to the end. A window goes out at once, without waiting for an answer
     in between; what was lost of it is found missing at the end and sent again."""
-    lane = 1 if what is LinkObject.WINDOW else 0
-    id_ = session.new_id(lane)
-    announced = Upload(what, len(data), zlib.crc32(data)).to_bytes()
+    sending = _Upload(session, what, data, priority, answer_within_s)
+    doing = f"send {what.name.lower()}"
+    return await session.perform(doing, sending.attempt, patience_s=patience_s, repeatable=repeatable)
 
-    async def attempt(first: bool) -> tuple[int, bytes]:
-        held = 0
-        if what is LinkObject.WINDOW and first:
-            await session.post(FrameKind.REQUEST, Opcode.BEGIN, announced, priority, session.new_id(lane))
-        else:
-            status, body = await session.exchange(Opcode.BEGIN, announced, session.new_id(lane), priority)
+
+class _Upload:
+    """How far one upload has come. Each attempt goes on from there: an end whose answer was lost is asked for again
+    before anything is sent twice."""
+
+    def __init__(
+        self, session: Session, what: LinkObject, data: bytes, priority: Priority, answer_within_s: float | None
+    ) -> None:
+        self._session, self._what, self._data, self._priority = session, what, data, priority
+        self._answer_within_s = answer_within_s
+        self._lane = 1 if what is LinkObject.WINDOW else 0
+        self._id = session.new_id(self._lane)
+        self._announced = Upload(what, len(data), zlib.crc32(data)).to_bytes()
+        self._missing: tuple[tuple[int, int], ...] | None = None
+        """Not yet sent, or lost; None before the wearable has been asked."""
+
+    async def attempt(self, first: bool) -> tuple[int, bytes]:
+        if first and self._what is LinkObject.WINDOW:
+            await self._post(FrameKind.REQUEST, Opcode.BEGIN, self._announced)
+            self._missing = ((0, len(self._data)),)
+        if self._missing is None:
+            id_ = self._session.new_id(self._lane)
+            status, body = await self._session.exchange(Opcode.BEGIN, self._announced, id_, self._priority)
             if status != Status.OK:
                 return status, body
-            (held,) = struct.unpack("<I", body)
-        for offset in range(held, len(data), CHUNK_BYTES):
-            chunk = Chunk(what, offset, data[offset : offset + CHUNK_BYTES])
-            await session.post(FrameKind.ONE_WAY, Opcode.CHUNK, chunk.to_bytes(), priority)
-        return await session.exchange(Opcode.END, announced, id_, priority, answer_within_s)
+            self._missing = Missing.from_bytes(body).ranges(len(self._data))
+        sending, self._missing = self._missing, None  # if the link breaks here, the wearable knows best what arrived
+        for start, stop in sending:
+            for offset in range(start, stop, CHUNK_BYTES):
+                chunk = Chunk(self._what, offset, self._data[offset : min(offset + CHUNK_BYTES, stop)])
+                await self._post(FrameKind.ONE_WAY, Opcode.CHUNK, chunk.to_bytes())
+        self._missing = ()
+        status, body = await self._session.exchange(
+            Opcode.END, self._announced, self._id, self._priority, self._answer_within_s
+        )
+        if status == Status.INCOMPLETE:
+            missing = Missing.from_bytes(body).ranges(len(self._data))
+            # nothing is there at all: the beginning was lost, or something else has taken its place
+            self._missing = None if missing == ((0, len(self._data)),) else missing
+        return status, body
 
-    doing = f"send {what.name.lower()}"
-    return await session.perform(doing, attempt, patience_s=patience_s, repeatable=repeatable)
+    async def _post(self, kind: FrameKind, opcode: Opcode, payload: bytes) -> None:
+        id_ = self._session.new_id(self._lane) if kind is FrameKind.REQUEST else 0
+        await self._session.post(kind, opcode, payload, self._priority, id_)
 
 
 async def read_part(session: Session, what: LinkObject, bank: int, offset: int) -> tuple[int, bytes]:

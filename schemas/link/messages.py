@@ -189,13 +189,51 @@ class Upload:
     object: int
     length: int
     crc: int
+    holes: bool = True
+    """Ask for every hole; firmware that does not know them answers as always."""
 
     def to_bytes(self) -> bytes:
-        return self.LAYOUT.pack(self.object, self.length, self.crc)
+        return self.LAYOUT.pack(self.object, self.length, self.crc) + (b"\1" if self.holes else b"")
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        return cls(*_unpack(cls.LAYOUT, data, "upload"))
+        object_, length, crc = _unpack(cls.LAYOUT, data, "upload")
+        return cls(object_, length, crc, data[cls.LAYOUT.size : cls.LAYOUT.size + 1] == b"\1")
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What an upload lacks: the answer to BEGIN, and to an END that came too soon."""
+
+    HEAD: ClassVar[struct.Struct] = struct.Struct("<I")
+    held: int
+    """Bytes held from the start."""
+    holes: tuple[tuple[int, int], ...] | None = None
+    """From, to; None where the firmware tells only what it holds from the start."""
+
+    def to_bytes(self) -> bytes:
+        if self.holes is None:
+            return self.HEAD.pack(self.held)
+        return struct.pack("<II", self.held, len(self.holes)) + b"".join(
+            struct.pack("<II", *hole) for hole in self.holes
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        (held,) = _unpack(cls.HEAD, data, "what an upload lacks")
+        if len(data) == cls.HEAD.size:
+            return cls(held)
+        (count,) = _unpack(cls.HEAD, data[4:], "what an upload lacks")
+        if count > 10_000 or len(data) < 8 + 8 * count:
+            raise MessageError("the list of an upload's holes is cut")
+        return cls(held, tuple(struct.iter_unpack("<II", data[8 : 8 + 8 * count])))
+
+    def ranges(self, length: int) -> tuple[tuple[int, int], ...]:
+        """What to send of something `length` bytes long. Raises MessageError for what lies outside it."""
+        ranges = ((self.held, length),) if self.holes is None else self.holes
+        if any(not 0 <= start <= stop <= length for start, stop in ranges):
+            raise MessageError("a hole outside the upload")
+        return tuple(each for each in ranges if each[0] < each[1])
 
 
 @dataclass(frozen=True, slots=True)

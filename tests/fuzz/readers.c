@@ -40,8 +40,10 @@ static void run_plan(const bt_plan *plan) {
         bt_window *windows = calloc(plan->batch, sizeof *windows);
         uint32_t *labels = calloc(plan->batch, sizeof *labels);
         for (uint32_t b = 0; b < plan->batch; b++) windows[b] = window, labels[b] = plan->classes - 1;
+        uint32_t offset;
         if (plan->batch > 1) bt_fit_batch(&engine, windows, labels, &loss);
         else bt_fit_sample(&engine, window, labels[0], &loss);
+        bt_fit_find_fault(&engine, windows, labels, &offset);
         free(windows), free(labels);
         bt_fit_step(&engine, (bt_optimizer){.learning_rate = 0.1f, .momentum = 0.9f, .clip_norm = 1.0f});
         for (uint32_t r = BT_REGION_GRADIENTS; r < BT_REGION_COUNT; r++) free(engine.region[r]);

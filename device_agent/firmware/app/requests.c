@@ -91,13 +91,16 @@ static bt_upload *upload_of(bt_app *app, uint32_t object) {
     return object == BT_OBJECT_WINDOW ? &app->window_upload : &app->bulk_upload;
 }
 
+/* A byte behind what is announced: who sends it wants to know every hole, not only the first. */
+static bool asks_for_holes(const bt_reader *r) { return r->left && r->at[0]; }
+
 static bt_status begin(bt_app *app, bt_reader *r, bt_writer *w) {
     const uint32_t object = bt_read_u8(r), length = bt_read_u32(r), crc = bt_read_u32(r);
     bt_upload *upload = upload_of(app, object);
     if (r->underflow || object < BT_OBJECT_WINDOW || object > BT_OBJECT_EVALUATION) return BT_BAD_ARGUMENT;
     if (object == BT_OBJECT_WINDOW && !app->has_plan) return BT_NO_PLAN;
     const bt_status status = bt_upload_begin(upload, object, length, crc);
-    if (status == BT_OK) bt_write_u32(w, upload->held);
+    if (status == BT_OK) bt_upload_write_missing(upload, length, asks_for_holes(r), w);
     return status;
 }
 
@@ -112,7 +115,7 @@ static bt_status end(bt_app *app, const bt_frame *frame, bt_reader *r, bt_writer
     bt_upload *upload = upload_of(app, object);
     if (r->underflow) return BT_BAD_ARGUMENT;
     const bt_status status = bt_upload_end(upload, object, length, crc);
-    if (status == BT_INCOMPLETE) bt_write_u32(w, upload->held);
+    if (status == BT_INCOMPLETE) bt_upload_write_missing(upload, length, asks_for_holes(r), w);
     if (status != BT_OK) return status;
     switch (object) {
         case BT_OBJECT_WINDOW: return bt_infer_window(app, upload->buffer, length, w);
