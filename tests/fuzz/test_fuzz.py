@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from torch import nn
 from device_agent.compiler.compile import compile_model
 from device_agent.compiler.normalise import Norm
 from device_agent.compiler.preprocessing import Preprocessing
+from schemas.link.opcodes import Opcode
 from tests.compiled import signal
 from tests.runtime.handmade import tiny_plan
 from tests.runtime.test_loops import VIEWS, tiles_through_l1_and_l3
@@ -70,6 +72,24 @@ def build(repository: Path, into: Path) -> Path:
     return target
 
 
+SANITIZERS = "address,undefined"
+
+
+def build_link(repository: Path, into: Path, *, counted: bool) -> Path:
+    """The wearable's C behind its link: under libFuzzer, or `counted`, as a program that sends noise."""
+    firmware = repository / "device_agent/firmware"
+    parts = ("runtime/*.c", "runtime/kernels/*.c", "protocol/*.c", "app/*.c", "port/*.c", "port/host/*.c")
+    sources = [path for part in parts for path in sorted(firmware.glob(part)) if path.name != "main.c"]
+    options = ["-std=c11", "-O1", "-g", "-ffp-contract=off", "-DBT_KERNEL_SET=base", "-DBT_MAX_WORK=3000000u"]
+    options += ["-DBT_ONLY_BASE_KERNELS", "-fno-sanitize-recover=all"]
+    options += ["-DCOUNTED", f"-fsanitize={SANITIZERS}"] if counted else [f"-fsanitize=fuzzer,{SANITIZERS}"]
+    includes = [f"-I{firmware / 'runtime'}", f"-I{firmware / 'include'}"]
+    target = into / ("noise" if counted else "link")
+    words = [*options, *includes, str(repository / "tests/fuzz/link.c"), *map(str, sources), "-lm", "-o", str(target)]
+    subprocess.run([shutil.which("clang") or "cc", *words], check=True)
+    return target
+
+
 def can_fuzz(folder: Path) -> bool:
     """clang is there, and with it the library that -fsanitize=fuzzer links."""
     if not shutil.which("clang"):
@@ -92,5 +112,48 @@ def test_no_plan_and_no_weights_crash_hang_or_overstep(repository, tmp_path):
     limits = [f"-max_total_time={seconds}", "-timeout=20", "-rss_limit_mb=1024", "-max_len=20000", "-seed=1"]
     target = build(repository, tmp_path)
     ran = subprocess.run([target, *limits, corpus], cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr[-5000:]
+    assert "NEW" in ran.stderr, "the fuzzer must have found new paths"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+def test_ten_million_bytes_of_noise_execute_nothing(repository, tmp_path):
+    """Random bytes, long runs of one byte, and frames of commands with bytes altered."""
+    noise = build_link(repository, tmp_path, counted=True)
+    ran = subprocess.run([noise, "10000000"], capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stderr[-5000:]
+    told, answers = ran.stdout.splitlines()
+    assert int(told.split()[0]) >= 10_000_000
+    assert told.endswith("storage as before")
+    assert answers == "answers yes"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+def test_no_frame_crashes_or_hangs_the_wearable(repository, tmp_path):
+    """Whole frames with any content, to a wearable with plan and weights."""
+    if not can_fuzz(tmp_path):
+        pytest.skip("needs clang with libFuzzer (Debian: apt-get install clang)")
+    module = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+    plan = compile_model(module, signal(2, 8, 2), name="plain")
+    (tmp_path / "plan").write_bytes(plan.file)
+    (tmp_path / "weights").write_bytes(plan.weights_file(module))
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    window = struct.pack("<BIiQ2f", 1, 5, 1, 0, 1.0, 1.0) + bytes(32)
+    fit = struct.pack("<BIIIIQfffII", 4, 1, 2, 1, 1, 0, 0.01, 0.9, 0.0, 1, 5)
+    more = struct.pack("<IIIffff", 1, 1, 0, 0.9, 0.99, 1e-8, 1.0)
+    evaluation = struct.pack("<BIII", 5, 0, 1, 5)
+    bodies = [window, fit, fit + more, evaluation]
+    life = b"".join(bytes([1, Opcode.END, len(body)]) + body for body in bodies)
+    for number, opcode in enumerate(Opcode):
+        asked = bytes([1, opcode, 10]) + bytes([3, 0, 0, 0, 0, 0, 0, 8, 0, 0])
+        (corpus / f"{number}").write_bytes(bytes([0]) + life + asked)
+    limits = [f"-max_total_time={os.environ.get('BIOTRAIN_FUZZ_SECONDS', '10')}", "-timeout=20", "-rss_limit_mb=1024"]
+    ran = subprocess.run(
+        [build_link(repository, tmp_path, counted=False), *limits, "-max_len=2000", "-seed=1", corpus],
+        cwd=tmp_path, env={**os.environ, "BIOTRAIN_FUZZ_FILES": str(tmp_path)}, capture_output=True, text=True,
+    )  # fmt: skip
     assert ran.returncode == 0, ran.stderr[-5000:]
     assert "NEW" in ran.stderr, "the fuzzer must have found new paths"
