@@ -15,9 +15,12 @@ from schemas.errors import UserError
 
 
 def main(
-    wearable: Annotated[str, typer.Option(help="tcp://HOST:PORT, or `local`: the device's engine in this process.")] = (
-        "local"
-    ),
+    wearable: Annotated[
+        str,
+        typer.Option(
+            help="tcp://HOST:PORT, serial:///dev/..., ble://NAME, or `local`: the device's engine in this process."
+        ),
+    ] = ("local"),
     broker: Annotated[str, typer.Option(help="MQTT broker, HOST:PORT.")] = "127.0.0.1:1883",
     site: Annotated[str, typer.Option(help="Where the device belongs; a level of its MQTT topics.")] = "home",
     device: Annotated[str, typer.Option(help="The device's name; a level of its MQTT topics.")] = "wearable",

@@ -15,6 +15,9 @@ def main(
     listen: Annotated[str, typer.Option(help="HOST:PORT for one agent at a time; port 0 takes a free one.")] = (
         "127.0.0.1:0"
     ),
+    serial: Annotated[
+        Path | None, typer.Option(help="Terminal device to speak over instead, e.g. /dev/ttyUSB0 or a pseudo-terminal.")
+    ] = None,
     log: Annotated[Path | None, typer.Option(help="JSON line for each event of the device's own log.")] = None,
     plan: Annotated[Path | None, typer.Option(help="Plan to start with, where storage holds another or none.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Weights to start with, where storage holds none.")] = None,
@@ -51,14 +54,15 @@ def main(
     if port is Port.RISCV:
         from biotrain.riscv.wearable import RiscvWearable
 
-        RiscvWearable(storage, listen, log, plan, weights, device_id, recording, speed, cores, as_json).run()
+        RiscvWearable(storage, listen, log, plan, weights, device_id, recording, speed, cores, as_json, serial).run()
     else:
-        _become_host_wearable(storage, listen, log, plan, weights, device_id, recording, speed, as_json)
+        _become_host_wearable(storage, listen, serial, log, plan, weights, device_id, recording, speed, as_json)
 
 
 def _become_host_wearable(
     storage: Path,
     listen: str,
+    serial: Path | None,
     log: Path | None,
     plan: Path | None,
     weights: Path | None,
@@ -73,6 +77,8 @@ def _become_host_wearable(
 
     binary = str(find_native(WEARABLE))
     words = [binary, "--listen", listen, "--storage", str(storage), "--device-id", device_id]
+    if serial is not None:
+        words += ["--serial", str(serial)]
     for option, file in (("--log", log), ("--plan", plan), ("--weights", weights)):
         if file is not None:
             words += [option, str(file)]

@@ -34,27 +34,33 @@ class RiscvWearable:
     speed: float = 1.0
     cores: int = 1
     as_json: bool = False
+    serial: Path | None = None
+    """A terminal device that the link goes over instead of TCP."""
 
     def run(self) -> None:
         """Never returns. Raises UserError when it cannot start."""
         elf = image(WEARABLE_IMAGE)
         _hold_storage(self.storage)
-        listener = _listen(self.listen)
-        folder = self._folder(listener)
+        if self.serial is None:
+            listener = _listen(self.listen)
+            address = f"{self.listen.rpartition(':')[0]}:{listener.getsockname()[1]}"
+            os.set_inheritable(listener.fileno(), True)
+            line = f"socket,id=link,fd={listener.fileno()},server=on,wait=off"
+        else:
+            address = str(self.serial)
+            line = f"serial,id=link,path={_terminal(self.serial)}"
+        folder = self._folder(address)
         arguments = {"logged": _last_logged(self.log), "speed": max(1, round(self.speed * 100))}
         words = machine_words(elf, cores=self.cores, arguments=arguments)
-        os.set_inheritable(listener.fileno(), True)
-        words += ["-chardev", f"socket,id=link,fd={listener.fileno()},server=on,wait=off"]
+        words += ["-chardev", line]
         words += ["-global", "virtio-mmio.force-legacy=false", "-device", "virtio-serial-device"]
         words += ["-device", "virtconsole,chardev=link"]
         os.chdir(folder)
         # the same process from here on: signals and exit code are the machine's own
         os.execv(words[0], words)  # noqa: S606  no shell, fixed arguments
 
-    def _folder(self, listener: socket.socket) -> Path:
+    def _folder(self, address: str) -> Path:
         """Where the machine finds its files, under names that its program knows."""
-        host = self.listen.rpartition(":")[0]
-        address = f"{host}:{listener.getsockname()[1]}"
         folder = self.storage.with_name(self.storage.name + ".riscv").absolute()
         folder.mkdir(exist_ok=True)
         links = {
@@ -95,6 +101,21 @@ def _hold_storage(path: Path) -> None:
             "which is then created"
         )
     os.set_inheritable(file, True)
+
+
+def _terminal(path: Path) -> str:
+    """As the emulator's command line has it, where a comma would end it."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError as error:
+        raise UserError(
+            f"cannot open the serial line {path}: {error.strerror}; name a terminal device that can be read and written"
+        ) from error
+    terminal = os.isatty(file)
+    os.close(file)
+    if not terminal:
+        raise UserError(f"{path} is no terminal device; name one, e.g. /dev/ttyUSB0")
+    return str(path.absolute()).replace(",", ",,")
 
 
 def _listen(address: str) -> socket.socket:

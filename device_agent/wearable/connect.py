@@ -1,4 +1,4 @@
-"""From an address to a wearable; the one place that knows all transports."""
+"""From an address to a wearable (transports.py knows the ways)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from device_agent.wearable.client import LinkWearable
 from device_agent.wearable.session import LinkState
 from device_agent.wearable.timing import Timing
 from device_agent.wearable.transport import Transport
-from schemas.errors import UserError
+from device_agent.wearable.transports import transport
 
 
 async def connect(
@@ -30,8 +30,8 @@ async def connect(
     Raises UserError for an address that cannot be, WearableLost when nobody answers within `patience_s`,
     WearableError when the two sides speak different versions of the protocol.
     """
-    transport, on_close = _transport(address, storage, external, log, device_id)
-    wearable = LinkWearable(transport, timing, on_state=on_state, on_close=on_close)
+    way, on_close = _transport(address, storage, external, log, device_id)
+    wearable = LinkWearable(way, timing, on_state=on_state, on_close=on_close)
     try:
         await wearable.start(patience_s)
     except BaseException:
@@ -43,19 +43,12 @@ async def connect(
 def _transport(
     address: str, storage: Path | None, external: Path | None, log: Path | None, device_id: str
 ) -> tuple[Transport, Callable[[], Awaitable[None]] | None]:
-    scheme, _, rest = address.partition("://")
     if address == "local":
         from device_agent.wearable.local import Firmware, LocalTransport
 
         local = LocalTransport(Firmware(device_id, storage=storage, external=external, log=log))
         return local, local.stop
-    if scheme == "tcp":
-        from device_agent.wearable.tcp import TcpTransport
-
-        host, _, port = rest.rpartition(":")
-        if host and port.isdigit() and 0 < int(port) < 65536:
-            return TcpTransport(host.strip("[]"), int(port)), None
-    raise UserError(f"{address!r} is no wearable's address: write tcp://HOST:PORT, or local for one in this process")
+    return transport(address), None
 
 
 async def provision(wearable: Wearable, plan: bytes | None, weights: bytes | None) -> bool:

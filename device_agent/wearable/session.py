@@ -21,6 +21,7 @@ from schemas.link.status import MEANING, Status, status_name
 
 _log = structlog.get_logger(__name__)
 
+_NO_SESSION = bytes([Status.NO_SESSION])
 Attempt = Callable[[bool], Awaitable[tuple[int, bytes]]]
 """One try of a request; True for the first. Returns status and answer."""
 
@@ -136,9 +137,6 @@ class Session:
             if status == Status.OK:
                 return body
             if status == Status.INCOMPLETE:
-                continue
-            if status == Status.NO_SESSION:
-                self._break("the wearable has forgotten the handshake")
                 continue
             name = status_name(status)
             meaning = MEANING.get(Status(status), name) if status in Status._value2member_map_ else name
@@ -328,6 +326,10 @@ class Session:
     def _take(self, frame: Frame) -> None:
         if frame.kind in (FrameKind.REQUEST, FrameKind.ONE_WAY):
             return  # our own, thrown back by some link
+        if frame.session == self._session and frame.kind == FrameKind.RESPONSE and frame.payload == _NO_SESSION:
+            # it has restarted behind a line that tells nobody, and counts its frames from one again
+            self._break("the wearable has forgotten the handshake")
+            return
         if frame.session != self._session or (self._seen is not None and not newer(frame.sequence, self._seen)):
             return  # of an earlier connection, repeated, or overtaken
         self._seen = frame.sequence

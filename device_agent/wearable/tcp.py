@@ -7,6 +7,7 @@ import contextlib
 import socket
 
 from device_agent.wearable.transport import Transport, TransportError
+from schemas.errors import UserError
 
 READ_BYTES = 65_536
 #: No more than this waits unsent: a window that comes now is behind a few chunks, not behind a whole plan.
@@ -54,3 +55,11 @@ class TcpTransport(Transport):
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
+
+
+def from_address(rest: str) -> TcpTransport:
+    """`HOST:PORT`. Raises UserError."""
+    host, _, port = rest.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise UserError(f"tcp://{rest} is no wearable's address: write tcp://HOST:PORT")
+    return TcpTransport(host.strip("[]"), int(port))

@@ -37,8 +37,10 @@ typedef struct bt_source {
 
 struct bt_port {
     uint64_t started_ns;
-    /* link: a socket, or two pipes */
+    /* link: a socket, a serial line, or two pipes */
     int listener, connection;
+    const char *serial_path; /* NULL: TCP */
+    bool told_of_silence;
     uint64_t heard_us;    /* when the connection last gave a byte */
     bool connection_lost; /* to be told to the app */
     bt_pipe *to_device, *to_agent;

@@ -7,16 +7,16 @@
 #include <unistd.h>
 
 #include "../../app/app.h"
-#include "tcp.h"
+#include "stream.h"
 
 typedef struct options {
-    const char *listen, *storage, *log, *plan, *weights, *device_id, *recording;
+    const char *listen, *serial, *storage, *log, *plan, *weights, *device_id, *recording;
     double speed;
     bool json;
 } options;
 
 static const char USAGE[] =
-    "usage: biotrain-wearable --storage FILE [--listen HOST:PORT] [--log FILE] [--device-id ID]\n"
+    "usage: biotrain-wearable --storage FILE [--listen HOST:PORT | --serial DEVICE] [--log FILE] [--device-id ID]\n"
     "                         [--plan FILE --weights FILE] [--recording FILE.btrc [--speed X]] [--json]\n";
 
 /* A signal handler can reach nothing else. */
@@ -35,7 +35,7 @@ static int refuse(const char *what) {
 static bool read_options(options *o, int count, char **words, char error[BT_ERROR_BYTES]) {
     const struct {
         const char *name, **value;
-    } known[] = {{"--listen", &o->listen},   {"--storage", &o->storage},     {"--log", &o->log},
+    } known[] = {{"--listen", &o->listen},   {"--serial", &o->serial},   {"--storage", &o->storage},     {"--log", &o->log},
                  {"--plan", &o->plan},       {"--weights", &o->weights},     {"--device-id", &o->device_id},
                  {"--recording", &o->recording}};
     for (int i = 1; i < count; i++) {
@@ -106,7 +106,7 @@ static void serve(bt_app *app, bt_port *port) {
             bt_app_link_lost(app);
         }
         const uint64_t due = bt_app_next_due(app), now = bt_port_time_us(port);
-        bt_tcp_wait(port, more || due <= now ? 0 : due - now, bt_app_sending(app));
+        bt_stream_wait(port, more || due <= now ? 0 : due - now, bt_app_sending(app));
         if (port->connection_lost) { /* the newcomer begins with nothing of the old one's */
             port->connection_lost = false;
             bt_app_link_lost(app);
@@ -117,11 +117,12 @@ static void serve(bt_app *app, bt_port *port) {
 static int run(const options *o, bt_port *port, bt_memory *memory) {
     char error[BT_ERROR_BYTES];
     bt_app *app;
-    uint16_t bound;
+    uint16_t bound = 0;
     if (!bt_host_open_storage(port, o->storage, error)) return refuse(error);
     if (o->log && !bt_host_open_event_log(port, o->log, error)) return refuse(error);
     if (o->recording && !bt_host_open_recording(port, o->recording, o->speed, error)) return refuse(error);
-    if (!bt_tcp_listen(port, o->listen, &bound, error)) return refuse(error);
+    if (o->serial ? !bt_serial_open(port, o->serial, error) : !bt_tcp_listen(port, o->listen, &bound, error))
+        return refuse(error);
     if (!bt_host_take_memory(memory)) return refuse("not enough memory for the wearable's 9.6 MB");
     const bt_status status = bt_app_start(&app, port, memory, o->device_id);
     if (status != BT_OK) {
@@ -132,11 +133,15 @@ static int run(const options *o, bt_port *port, bt_memory *memory) {
     /* weights that were adapted here are worth more than those that it was delivered with */
     if (o->weights && !bt_app_has_weights(app) && !accept(app, o->weights, bt_app_accept_weights, error))
         return refuse(error);
-    const int host = (int)(strrchr(o->listen, ':') - o->listen);
-    if (o->json)
-        printf("{\"ready\":true,\"address\":\"%.*s:%u\",\"pid\":%ld}\n", host, o->listen, bound, (long)getpid());
+    char address[BT_ERROR_BYTES];
+    if (o->serial)
+        snprintf(address, sizeof address, "%s", o->serial);
     else
-        printf("wearable %s listens on %.*s:%u\n", o->device_id, host, o->listen, bound);
+        snprintf(address, sizeof address, "%.*s:%u", (int)(strrchr(o->listen, ':') - o->listen), o->listen, bound);
+    if (o->json)
+        printf("{\"ready\":true,\"address\":\"%s\",\"pid\":%ld}\n", address, (long)getpid());
+    else
+        printf("wearable %s listens on %s\n", o->device_id, address);
     fflush(stdout);
     serve(app, port);
     return 0;
@@ -155,6 +160,7 @@ int main(int count, char **words) {
     if (!read_options(&o, count, words, error)) return refuse(error);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+    signal(SIGPIPE, SIG_IGN); /* an agent that has gone is no reason to end */
     bt_host_init(&port);
     const int code = run(&o, &port, &memory);
     bt_host_close(&port);

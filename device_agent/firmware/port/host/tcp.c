@@ -1,5 +1,5 @@
 #define _DEFAULT_SOURCE
-#include "tcp.h"
+#include "stream.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -7,17 +7,10 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-enum {
-    /* An agent pings every second. One that has said nothing for so long is gone, though TCP has not noticed:
-     * a newer connection may take its place. */
-    SILENCE_US = 4000000
-};
 
 static int bind_first(const struct addrinfo *found, int *problem) {
     for (; found; found = found->ai_next) {
@@ -69,54 +62,13 @@ bool bt_tcp_listen(bt_port *port, const char *address, uint16_t *bound, char err
     return true;
 }
 
-static void hang_up(bt_port *port) {
-    if (port->connection < 0) return;
-    close(port->connection);
-    port->connection = -1;
-    port->connection_lost = true;
-}
-
-static void take_newcomer(bt_port *port) {
+void bt_tcp_take_newcomer(bt_port *port) {
     const int on = 1, s = accept(port->listener, NULL, NULL);
     if (s < 0) return;
-    hang_up(port);
+    bt_stream_hang_up(port);
     fcntl(s, F_SETFL, fcntl(s, F_GETFL) | O_NONBLOCK);
     fcntl(s, F_SETFD, FD_CLOEXEC);
     setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     port->connection = s;
     port->heard_us = bt_port_time_us(port);
-}
-
-void bt_tcp_wait(bt_port *port, uint64_t timeout_us, bool sending) {
-    const uint64_t silent = bt_port_time_us(port) - port->heard_us;
-    const bool free_seat = port->connection < 0 || silent > SILENCE_US;
-    struct pollfd wanted[2] = {
-        {.fd = free_seat ? port->listener : -1, .events = POLLIN},
-        {.fd = port->connection, .events = (short)(POLLIN | (sending ? POLLOUT : 0))},
-    };
-    const uint64_t most_us = 200000; /* a stop signal, or a seat that becomes free, is noticed within this time */
-    const uint64_t wait_us = timeout_us < most_us ? timeout_us : most_us;
-    if (poll(wanted, 2, (int)((wait_us + 999) / 1000)) <= 0) return;
-    if (wanted[0].revents & POLLIN) take_newcomer(port);
-}
-
-size_t bt_port_receive(bt_port *port, uint8_t *to, size_t most) {
-    if (port->to_device) return bt_pipe_get(port->to_device, to, most);
-    if (port->connection < 0) return 0;
-    const ssize_t count = recv(port->connection, to, most, 0);
-    if (count > 0) {
-        port->heard_us = bt_port_time_us(port);
-        return (size_t)count;
-    }
-    if (count == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) hang_up(port);
-    return 0;
-}
-
-size_t bt_port_send(bt_port *port, const uint8_t *from, size_t count) {
-    if (port->to_agent) return bt_pipe_put(port->to_agent, from, count);
-    if (port->connection < 0) return 0;
-    const ssize_t sent = send(port->connection, from, count, MSG_NOSIGNAL);
-    if (sent >= 0) return (size_t)sent;
-    if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) hang_up(port);
-    return 0;
 }
