@@ -293,7 +293,9 @@ async def test_memory_is_what_the_plan_promised(wearable, model):
     assert statistics.extra["l3_bytes"] <= 8_000_000
 
 
-@pytest.mark.parametrize("address", ["tcp://nowhere", "tcp://:80", "tcp://h:99999", "serial:/dev/tty", ""])
+@pytest.mark.parametrize(
+    "address", ["tcp://nowhere", "tcp://:80", "tcp://h:99999", "serial:/dev/tty", "usb://1", "tcp://", "serial", ""]
+)
 async def test_an_address_that_cannot_be_is_named(address):
-    with pytest.raises(UserError, match="write tcp://HOST:PORT, or local"):
+    with pytest.raises(UserError, match="write tcp://HOST:PORT"):
         await connect(address, timing=QUICK)
