@@ -67,6 +67,7 @@ def load_library() -> ctypes.CDLL:
         "bt_handle_l2_used": (u32, (pointer,)),
         "bt_handle_seed": (None, (pointer, u32)),
         "bt_handle_use_portable_kernels": (None, (pointer,)),
+        "bt_handle_use_plain_kernels": (None, (pointer,)),
         "bt_engine_weights": (pointer, (pointer, status)),
         "bt_engine_infer": (status, (pointer, status, _Window, ctypes.POINTER(_Prediction))),
         "bt_engine_promote": (None, (pointer,)),
@@ -138,6 +139,10 @@ class Engine:
 
     def use_portable_kernels(self) -> None:
         self._library.bt_handle_use_portable_kernels(self._handle)
+
+    def use_plain_kernels(self) -> None:
+        """The loops that the fast kernels are compared with."""
+        self._library.bt_handle_use_plain_kernels(self._handle)
 
     @property
     def l2_used(self) -> int:

@@ -7,7 +7,8 @@
 
 #define BT_JOIN_(a, b, c) a##_##b##_##c
 #define BT_JOIN(a, b, c) BT_JOIN_(a, b, c)
-#define BT_CHECK(name) bool BT_JOIN(name, check, BT_KERNEL_SET)(const bt_operands *o)
+/* Runs once for each instruction of a new plan: the compiler makes it small. */
+#define BT_CHECK(name) __attribute__((cold)) bool BT_JOIN(name, check, BT_KERNEL_SET)(const bt_operands *o)
 #define BT_RUN(name) void BT_JOIN(name, run, BT_KERNEL_SET)(const bt_operands *o)
 
 #define BT_DECLARE(name, number, views, immediates, writes) \

@@ -61,6 +61,7 @@ enum { BT_TABLE_SIZE = 128 };
 typedef const bt_operation bt_operation_table[BT_TABLE_SIZE];
 extern bt_operation_table bt_operations_base;
 extern bt_operation_table bt_operations_v3;
+extern bt_operation_table bt_operations_plain; /* the plain loops, for tests on a host */
 
 static inline float bt_float_bits(uint32_t bits) {
     float value;

@@ -49,6 +49,8 @@ void bt_handle_seed(bt_handle *handle, uint32_t seed) { handle->engine.dropout_s
 
 /* Use the portable kernels even where faster ones could run: the two must give the same bits. */
 void bt_handle_use_portable_kernels(bt_handle *handle) { handle->engine.operations = bt_operations_base; }
+/* Or the plain loops that each of them is compared with. */
+void bt_handle_use_plain_kernels(bt_handle *handle) { handle->engine.operations = bt_operations_plain; }
 
 /* A whole optimiser step in one call, so that a benchmark times the engine and not its caller. */
 bt_status bt_handle_train(bt_handle *handle, const bt_window *windows, const uint32_t *labels, uint32_t count,

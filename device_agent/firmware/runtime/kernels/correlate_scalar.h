@@ -1,0 +1,321 @@
+/* correlate() for cores with 32 float registers and no vectors: tiles of 2 rows x 8 outputs whose input slides through
+ * registers (kernels of at least 8 taps), and of 4 rows x 5 outputs (fewer). */
+
+/* Eight outputs p0..p7 of one row get one tap. */
+#define BT_ROW(p, w, x0, x1, x2, x3, x4, x5, x6, x7)                                                       \
+    p##0 = fmaf(w, x0, p##0), p##1 = fmaf(w, x1, p##1), p##2 = fmaf(w, x2, p##2), p##3 = fmaf(w, x3, p##3), \
+    p##4 = fmaf(w, x4, p##4), p##5 = fmaf(w, x5, p##5), p##6 = fmaf(w, x6, p##6), p##7 = fmaf(w, x7, p##7)
+/* Tap i of both rows (the second is left out where rows is 1). */
+#define BT_TAP(i, x0, x1, x2, x3, x4, x5, x6, x7)         \
+    do {                                                  \
+        const float u = w0[(i) * step];                   \
+        BT_ROW(p, u, x0, x1, x2, x3, x4, x5, x6, x7);     \
+        if (rows == 2) {                                  \
+            const float v = w1[(i) * step];               \
+            BT_ROW(q, v, x0, x1, x2, x3, x4, x5, x6, x7); \
+        }                                                 \
+    } while (0)
+#define BT_PUT(p, y) \
+    (y)[0] = p##0, (y)[1] = p##1, (y)[2] = p##2, (y)[3] = p##3, (y)[4] = p##4, (y)[5] = p##5, (y)[6] = p##6, (y)[7] = p##7
+
+/* Eight outputs of 1 or 2 rows, none of whose taps reaches beside the row. */
+BT_INLINE void slide(const sweep *s, float *y, int32_t out_row, const int32_t rows, const int32_t step, const float *w,
+                     const float *in, const float *init) {
+    float p0, p1, p2, p3, p4, p5, p6, p7, q0 = 0, q1 = 0, q2 = 0, q3 = 0, q4 = 0, q5 = 0, q6 = 0, q7 = 0;
+    p0 = p1 = p2 = p3 = p4 = p5 = p6 = p7 = init[0];
+    if (rows == 2) q0 = q1 = q2 = q3 = q4 = q5 = q6 = q7 = init[1];
+    const int32_t taps = s->taps, whole = taps & ~7;
+    for (int32_t a = s->n1; a > 0; a--, w += s->w1, in += s->in1) {
+        const float *next = in, *weights = w;
+        for (int32_t b = s->n2; b > 0; b--, next += s->in2, weights += s->w2) {
+            const float *x = next, *w0 = weights, *w1 = w0 + s->w_row, *end = x + whole;
+            float x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3], x4 = x[4], x5 = x[5], x6 = x[6], x7;
+            while (x != end) {
+                x7 = x[7];
+                BT_TAP(0, x0, x1, x2, x3, x4, x5, x6, x7);
+                x0 = x[8];
+                BT_TAP(1, x1, x2, x3, x4, x5, x6, x7, x0);
+                x1 = x[9];
+                BT_TAP(2, x2, x3, x4, x5, x6, x7, x0, x1);
+                x2 = x[10];
+                BT_TAP(3, x3, x4, x5, x6, x7, x0, x1, x2);
+                x3 = x[11];
+                BT_TAP(4, x4, x5, x6, x7, x0, x1, x2, x3);
+                x4 = x[12];
+                BT_TAP(5, x5, x6, x7, x0, x1, x2, x3, x4);
+                x5 = x[13];
+                BT_TAP(6, x6, x7, x0, x1, x2, x3, x4, x5);
+                x6 = x[14];
+                BT_TAP(7, x7, x0, x1, x2, x3, x4, x5, x6);
+                x += 8;
+                w0 += 8 * step;
+                w1 += 8 * step;
+            }
+            for (end = next + taps; x != end; x++, w0 += step, w1 += step) {
+                x7 = x[7];
+                BT_TAP(0, x0, x1, x2, x3, x4, x5, x6, x7);
+                x0 = x1, x1 = x2, x2 = x3, x3 = x4, x4 = x5, x5 = x6, x6 = x7;
+            }
+        }
+    }
+    BT_PUT(p, y);
+    if (rows == 2) BT_PUT(q, y + out_row);
+}
+
+#define BT_SLIDE(name, rows, step)                                                                                   \
+    BT_APART void name(const sweep *s, float *y, int32_t out_row, const float *w, const float *in, const float *init) { \
+        slide(s, y, out_row, rows, step, w, in, init);                                                                \
+    }
+BT_SLIDE(slide_two, 2, 1)
+BT_SLIDE(slide_one, 1, 1)
+BT_SLIDE(slide_two_back, 2, -1)
+BT_SLIDE(slide_one_back, 1, -1)
+
+/* The same for up to four rows, forwards or backwards through w. */
+static void slide_rows(const sweep *s, float *y, int32_t out_row, int32_t rows, const float *in, const float *init) {
+    const float *w = s->w;
+    for (; rows >= 2; rows -= 2, y += 2 * out_row, w += 2 * s->w_row, init += 2)
+        (s->w_step == 1 ? slide_two : slide_two_back)(s, y, out_row, w, in, init);
+    if (rows) (s->w_step == 1 ? slide_one : slide_one_back)(s, y, out_row, w, in, init);
+}
+
+/* Tap with d outputs to go before it lies in the row: it reaches outputs d..7. */
+#define BT_EDGE_TAP(body_p, body_q)      \
+    do {                                 \
+        const float u = *w0;             \
+        body_p;                          \
+        if (rows == 2) {                 \
+            const float v = *w1;         \
+            body_q;                      \
+        }                                \
+        w0 += step, w1 += step;          \
+    } while (0)
+#define BT_TO7(p, u, x0) p##7 = fmaf(u, x0, p##7)
+#define BT_TO6(p, u, x0, x1) p##6 = fmaf(u, x0, p##6), BT_TO7(p, u, x1)
+#define BT_TO5(p, u, x0, x1, x2) p##5 = fmaf(u, x0, p##5), BT_TO6(p, u, x1, x2)
+#define BT_TO4(p, u, x0, x1, x2, x3) p##4 = fmaf(u, x0, p##4), BT_TO5(p, u, x1, x2, x3)
+#define BT_TO3(p, u, x0, x1, x2, x3, x4) p##3 = fmaf(u, x0, p##3), BT_TO4(p, u, x1, x2, x3, x4)
+#define BT_TO2(p, u, x0, x1, x2, x3, x4, x5) p##2 = fmaf(u, x0, p##2), BT_TO3(p, u, x1, x2, x3, x4, x5)
+#define BT_TO1(p, u, x0, x1, x2, x3, x4, x5, x6) p##1 = fmaf(u, x0, p##1), BT_TO2(p, u, x1, x2, x3, x4, x5, x6)
+#define BT_UP0(p, u, x0) p##0 = fmaf(u, x0, p##0)
+#define BT_UP1(p, u, x0, x1) BT_UP0(p, u, x0), p##1 = fmaf(u, x1, p##1)
+#define BT_UP2(p, u, x0, x1, x2) BT_UP1(p, u, x0, x1), p##2 = fmaf(u, x2, p##2)
+#define BT_UP3(p, u, x0, x1, x2, x3) BT_UP2(p, u, x0, x1, x2), p##3 = fmaf(u, x3, p##3)
+#define BT_UP4(p, u, x0, x1, x2, x3, x4) BT_UP3(p, u, x0, x1, x2, x3), p##4 = fmaf(u, x4, p##4)
+#define BT_UP5(p, u, x0, x1, x2, x3, x4, x5) BT_UP4(p, u, x0, x1, x2, x3, x4), p##5 = fmaf(u, x5, p##5)
+#define BT_UP6(p, u, x0, x1, x2, x3, x4, x5, x6) BT_UP5(p, u, x0, x1, x2, x3, x4, x5), p##6 = fmaf(u, x6, p##6)
+#define BT_EDGE(T, ...) BT_EDGE_TAP(BT_##T(p, u, __VA_ARGS__), BT_##T(q, v, __VA_ARGS__))
+
+/* Eight outputs of 1 or 2 rows whose input is in[at..], some of whose taps reach beside the row, which has at least 8
+ * values: up to seven taps that only the later outputs have, then those of all, then up to seven of the earlier. */
+BT_INLINE void slide_edge(const sweep *s, float *y, int32_t out_row, const int32_t rows, const float *w, const float *in,
+                          int32_t at, int32_t n1, const float *init) {
+    const int32_t step = s->w_step, lack = at < 0 ? -at : 0, stop = s->width - at - 7;
+    const int32_t last = stop < s->taps ? stop : s->taps;
+    const int32_t before = lack < 7 ? lack : 7, after = s->taps - last < 7 ? s->taps - last : 7;
+    float p0, p1, p2, p3, p4, p5, p6, p7, q0 = 0, q1 = 0, q2 = 0, q3 = 0, q4 = 0, q5 = 0, q6 = 0, q7 = 0;
+    p0 = p1 = p2 = p3 = p4 = p5 = p6 = p7 = init[0];
+    if (rows == 2) q0 = q1 = q2 = q3 = q4 = q5 = q6 = q7 = init[1];
+    for (; n1 > 0; n1--, w += s->w1, in += s->in1) {
+        const float *next = in, *weights = w;
+        for (int32_t b = s->n2; b > 0; b--, next += s->in2, weights += s->w2) {
+            const float *x = next + at + lack, *end = next + at + last;
+            const float *w0 = weights + (lack - before) * step, *w1 = w0 + s->w_row;
+            float x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3], x4 = x[4], x5 = x[5], x6 = x[6], x7;
+            if (before > 6) BT_EDGE(TO7, x0);
+            if (before > 5) BT_EDGE(TO6, x0, x1);
+            if (before > 4) BT_EDGE(TO5, x0, x1, x2);
+            if (before > 3) BT_EDGE(TO4, x0, x1, x2, x3);
+            if (before > 2) BT_EDGE(TO3, x0, x1, x2, x3, x4);
+            if (before > 1) BT_EDGE(TO2, x0, x1, x2, x3, x4, x5);
+            if (before > 0) BT_EDGE(TO1, x0, x1, x2, x3, x4, x5, x6);
+            while (end - x >= 8) {
+                x7 = x[7];
+                BT_TAP(0, x0, x1, x2, x3, x4, x5, x6, x7);
+                x0 = x[8];
+                BT_TAP(1, x1, x2, x3, x4, x5, x6, x7, x0);
+                x1 = x[9];
+                BT_TAP(2, x2, x3, x4, x5, x6, x7, x0, x1);
+                x2 = x[10];
+                BT_TAP(3, x3, x4, x5, x6, x7, x0, x1, x2);
+                x3 = x[11];
+                BT_TAP(4, x4, x5, x6, x7, x0, x1, x2, x3);
+                x4 = x[12];
+                BT_TAP(5, x5, x6, x7, x0, x1, x2, x3, x4);
+                x5 = x[13];
+                BT_TAP(6, x6, x7, x0, x1, x2, x3, x4, x5);
+                x6 = x[14];
+                BT_TAP(7, x7, x0, x1, x2, x3, x4, x5, x6);
+                x += 8;
+                w0 += 8 * step;
+                w1 += 8 * step;
+            }
+            for (; x != end; x++, w0 += step, w1 += step) {
+                x7 = x[7];
+                BT_TAP(0, x0, x1, x2, x3, x4, x5, x6, x7);
+                x0 = x1, x1 = x2, x2 = x3, x3 = x4, x4 = x5, x5 = x6, x6 = x7;
+            }
+            if (after > 0) BT_EDGE(UP6, x0, x1, x2, x3, x4, x5, x6);
+            if (after > 1) BT_EDGE(UP5, x1, x2, x3, x4, x5, x6);
+            if (after > 2) BT_EDGE(UP4, x2, x3, x4, x5, x6);
+            if (after > 3) BT_EDGE(UP3, x3, x4, x5, x6);
+            if (after > 4) BT_EDGE(UP2, x4, x5, x6);
+            if (after > 5) BT_EDGE(UP1, x5, x6);
+            if (after > 6) BT_EDGE(UP0, x6);
+        }
+    }
+    BT_PUT(p, y);
+    if (rows == 2) BT_PUT(q, y + out_row);
+}
+
+BT_APART void slide_edge_two(const sweep *s, float *y, int32_t out_row, const float *w, int32_t at, const float *init) {
+    slide_edge(s, y, out_row, 2, w, s->in, at, s->n1, init);
+}
+BT_APART void slide_edge_one(const sweep *s, float *y, const float *w, int32_t at, const float *init) {
+    slide_edge(s, y, 0, 1, w, s->in, at, s->n1, init);
+}
+
+/* A tile of eight outputs, some of whose taps reach beside the row. */
+static void slide_at_edge(const sweep *s, float *y, int32_t out_row, int32_t rows, int32_t at, const float *init) {
+    const int32_t first = at < 0 ? -at : 0, stop = s->width - at - 7, last = stop < s->taps ? stop : s->taps;
+    if (s->width < 8 || last <= first) { /* no tap reaches all eight */
+        sweep there = *s;
+        there.shift = at;
+        correlate_begin(y, out_row, rows, 0, 8, init);
+        correlate_plain(&there, y, out_row, rows, 0, 8);
+        return;
+    }
+    int32_t r = 0;
+    for (; r + 2 <= rows; r += 2) slide_edge_two(s, y + r * out_row, out_row, s->w + r * s->w_row, at, init + r);
+    if (r < rows) slide_edge_one(s, y + r * out_row, s->w + r * s->w_row, at, init + r);
+}
+
+static void slide_tiles(const sweep *s, float *out, int32_t out_row, int32_t rows, int32_t from, int32_t to,
+                        const float *init) {
+    for (int32_t j = from; j < to; j += 8) {
+        if (j + 8 > to) j = to - 8;
+        const int32_t at = j + s->shift;
+        if (at >= 0 && at + s->taps + 7 <= s->width) slide_rows(s, out + j, out_row, rows, s->in + at, init);
+        else slide_at_edge(s, out + j, out_row, rows, at, init);
+    }
+}
+
+enum { FEW = 5 };
+
+/* Five outputs p0..p4 of one row get one tap. */
+#define BT_FEW(p, w)          \
+    do {                      \
+        const float u = *(w); \
+        p##0 = fmaf(u, x0, p##0), p##1 = fmaf(u, x1, p##1), p##2 = fmaf(u, x2, p##2), p##3 = fmaf(u, x3, p##3), \
+        p##4 = fmaf(u, x4, p##4);                                                                              \
+    } while (0)
+#define BT_PUT_FEW(p, y) (y)[0] = p##0, (y)[1] = p##1, (y)[2] = p##2, (y)[3] = p##3, (y)[4] = p##4
+
+/* Five outputs of four rows, every tap of which lies inside the row; from one tap to the next x_step in the input. */
+BT_APART void gather_four(const sweep *s, float *y, int32_t out_row, const float *in, int32_t x_step, const float *init) {
+    float p0, p1, p2, p3, p4, q0, q1, q2, q3, q4, r0, r1, r2, r3, r4, t0, t1, t2, t3, t4;
+    p0 = p1 = p2 = p3 = p4 = init[0];
+    q0 = q1 = q2 = q3 = q4 = init[1];
+    r0 = r1 = r2 = r3 = r4 = init[2];
+    t0 = t1 = t2 = t3 = t4 = init[3];
+    const float *w = s->w;
+    for (int32_t a = s->n1; a > 0; a--, in += s->in1, w += s->w1) {
+        const float *x = in, *w0 = w, *w1 = w0 + s->w_row, *w2 = w1 + s->w_row, *w3 = w2 + s->w_row;
+        for (int32_t i = s->taps; i > 0; i--, x += x_step) {
+            const float x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3], x4 = x[4];
+            BT_FEW(p, w0);
+            BT_FEW(q, w1);
+            BT_FEW(r, w2);
+            BT_FEW(t, w3);
+            w0 += s->w_step, w1 += s->w_step, w2 += s->w_step, w3 += s->w_step;
+        }
+    }
+    BT_PUT_FEW(p, y);
+    BT_PUT_FEW(q, y + out_row);
+    BT_PUT_FEW(r, y + 2 * out_row);
+    BT_PUT_FEW(t, y + 3 * out_row);
+}
+
+/* Five outputs of one row. */
+BT_APART void gather_one(const sweep *s, float *y, const float *w, const float *in, int32_t x_step, float init) {
+    float p0, p1, p2, p3, p4;
+    p0 = p1 = p2 = p3 = p4 = init;
+    for (int32_t a = s->n1; a > 0; a--, in += s->in1, w += s->w1) {
+        const float *x = in, *k = w;
+        for (int32_t i = s->taps; i > 0; i--, x += x_step, k += s->w_step) {
+            const float x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3], x4 = x[4];
+            BT_FEW(p, k);
+        }
+    }
+    BT_PUT_FEW(p, y);
+}
+
+/* Four taps over one input row: the weights of two rows stay in registers. */
+BT_APART void four_taps(const float *w, int32_t w_row, const float *x, float *y, int32_t out_row, int32_t count,
+                        const float *init) {
+    const float a0 = w[0], a1 = w[1], a2 = w[2], a3 = w[3], a = init[0], b = init[1];
+    w += w_row;
+    const float b0 = w[0], b1 = w[1], b2 = w[2], b3 = w[3];
+    float *z = y + out_row;
+    for (int32_t j = 0; j < count; j += 4) {
+        if (j + 4 > count) j = count - 4;
+        const float *in = x + j;
+        const float x0 = in[0], x1 = in[1], x2 = in[2], x3 = in[3], x4 = in[4], x5 = in[5], x6 = in[6];
+        y[j] = fmaf(a3, x3, fmaf(a2, x2, fmaf(a1, x1, fmaf(a0, x0, a))));
+        y[j + 1] = fmaf(a3, x4, fmaf(a2, x3, fmaf(a1, x2, fmaf(a0, x1, a))));
+        y[j + 2] = fmaf(a3, x5, fmaf(a2, x4, fmaf(a1, x3, fmaf(a0, x2, a))));
+        y[j + 3] = fmaf(a3, x6, fmaf(a2, x5, fmaf(a1, x4, fmaf(a0, x3, a))));
+        z[j] = fmaf(b3, x3, fmaf(b2, x2, fmaf(b1, x1, fmaf(b0, x0, b))));
+        z[j + 1] = fmaf(b3, x4, fmaf(b2, x3, fmaf(b1, x2, fmaf(b0, x1, b))));
+        z[j + 2] = fmaf(b3, x5, fmaf(b2, x4, fmaf(b1, x3, fmaf(b0, x2, b))));
+        z[j + 3] = fmaf(b3, x6, fmaf(b2, x5, fmaf(b1, x4, fmaf(b0, x3, b))));
+    }
+}
+
+static void gather_tiles(const sweep *s, float *out, int32_t out_row, int32_t rows, int32_t from, int32_t to,
+                         const float *init) {
+    const bool inside = from + s->shift >= 0 && to - 1 + s->taps - 1 + s->shift < s->width;
+    if (inside && s->taps == 4 && s->w_step == 1 && s->n1 == 1 && s->n2 == 1 && rows % 2 == 0) {
+        for (int32_t r = 0; r < rows; r += 2)
+            four_taps(s->w + r * s->w_row, s->w_row, s->in + from + s->shift, out + r * out_row + from, out_row, to - from,
+                      init + r);
+        return;
+    }
+    /* loops over a single value fall away, so that the inner one is long */
+    sweep q = *s;
+    int32_t x_step = 1;
+    if (q.taps == 1) q.taps = q.n2, x_step = q.in2, q.w_step = q.w2, q.n2 = 1;
+    if (q.n2 == 1 && (q.taps == 1 || (q.in1 == q.taps * x_step && q.w1 == q.taps * q.w_step))) {
+        if (q.taps == 1) x_step = q.in1, q.w_step = q.w1;
+        q.taps *= q.n1;
+        q.n1 = 1;
+    }
+    if (q.n2 > 1 && q.n1 == 1) q.n1 = q.n2, q.in1 = q.in2, q.w1 = q.w2, q.n2 = 1;
+    for (int32_t j = from; j < to; j += FEW) {
+        if (j + FEW > to) j = to - FEW;
+        const int32_t at = j + s->shift;
+        if (q.n2 > 1 || at < 0 || at + s->taps + FEW - 1 > s->width) {
+            correlate_begin(out, out_row, rows, j, j + FEW, init);
+            correlate_plain(s, out, out_row, rows, j, j + FEW);
+        } else if (rows == 4) {
+            gather_four(&q, out + j, out_row, s->in + at, x_step, init);
+        } else {
+            for (int32_t r = 0; r < rows; r++)
+                gather_one(&q, out + r * out_row + j, s->w + r * s->w_row, s->in + at, x_step, init[r]);
+        }
+    }
+}
+
+static void correlate_rows(const sweep *s, float *out, int32_t out_row, int32_t rows, int32_t from, int32_t to,
+                           const float *init) {
+    if (s->taps >= 8 && to - from >= 8) {
+        sweep q = *s;
+        if (q.n2 == 1) q.n2 = q.n1, q.in2 = q.in1, q.w2 = q.w1, q.n1 = 1;
+        slide_tiles(&q, out, out_row, rows, from, to, init);
+    } else if (to - from >= FEW) {
+        gather_tiles(s, out, out_row, rows, from, to, init);
+    } else {
+        correlate_begin(out, out_row, rows, from, to, init);
+        correlate_plain(s, out, out_row, rows, from, to);
+    }
+}

@@ -1,0 +1,152 @@
+/* Many dot products over the same times: sum[r][c] = a[r] . b[c]. Of at least BT_LONG_DOT products each is summed in the
+ * eight lanes of bt_dot, of fewer in order. Tiles of them live in registers; every tile gives the same bits. */
+#ifndef BIOTRAIN_DOTS_H
+#define BIOTRAIN_DOTS_H
+
+#include "kernel.h"
+#include "vector.h"
+
+enum { BT_DOTS = 4, BT_LONG_DOT = 32 };
+
+static inline float dot_in_order(const float *a, const float *b, int32_t n) {
+    float sum = 0.0f;
+    for (int32_t i = 0; i < n; i++) sum = fmaf(a[i], b[i], sum);
+    return sum;
+}
+
+#ifdef BT_VECTOR
+/* One lane of a vector is one lane of bt_dot. */
+static inline __attribute__((always_inline)) void dot_tile(float sum[BT_DOTS][BT_DOTS], const int32_t rows,
+                                                           const int32_t columns, int32_t r, int32_t c, const float *a,
+                                                           int32_t a_row, const float *const *b, int32_t n) {
+    bt_vector lanes[8];
+    int32_t i = 0;
+    for (int32_t k = 0; k < rows * columns; k++) lanes[k] = bt_vector_all(0.0f);
+    for (; i + 8 <= n; i += 8) {
+        bt_vector x[2];
+        for (int32_t k = 0; k < columns; k++) x[k] = bt_vector_load(b[c + k] + i);
+        for (int32_t j = 0; j < rows; j++) {
+            const bt_vector y = bt_vector_load(a + (r + j) * a_row + i);
+            for (int32_t k = 0; k < columns; k++)
+                lanes[j * columns + k] = bt_vector_fma(y, x[k], lanes[j * columns + k]);
+        }
+    }
+    for (int32_t j = 0; j < rows; j++)
+        for (int32_t k = 0; k < columns; k++) {
+            bt_vector lane = lanes[j * columns + k];
+            float folded[BT_LANES];
+            if (i < n) {
+                const bt_vector y = bt_vector_load_part(a + (r + j) * a_row + i, 0, n - i);
+                const bt_vector x = bt_vector_load_part(b[c + k] + i, 0, n - i);
+                lane = bt_vector_choose(bt_vector_fma(y, x, lane), lane, 0, n - i);
+            }
+            bt_vector_store(folded, lane);
+            sum[r + j][c + k] = bt_fold_lanes(folded);
+        }
+}
+
+static void long_dots(float sum[BT_DOTS][BT_DOTS], const float *a, int32_t a_row, int32_t rows, const float *const *b,
+                      int32_t columns, int32_t n) {
+    int32_t c = 0;
+    for (; c + 2 <= columns; c += 2)
+        if (rows == 4) dot_tile(sum, 4, 2, 0, c, a, a_row, b, n);
+        else
+            for (int32_t r = 0; r < rows; r++) dot_tile(sum, 1, 2, r, c, a, a_row, b, n);
+    if (c == columns) return;
+    if (rows == 4) dot_tile(sum, 4, 1, 0, c, a, a_row, b, n);
+    else
+        for (int32_t r = 0; r < rows; r++) dot_tile(sum, 1, 1, r, c, a, a_row, b, n);
+}
+#endif
+
+#if !defined(BT_PLAIN_LOOPS)
+/* Sixteen sums, lane by lane: the values of one of the `lanes` lanes lie that far apart. */
+static inline __attribute__((always_inline)) void sixteen_dots(float sum[BT_DOTS][BT_DOTS], const int32_t lanes,
+                                                               const float *a, int32_t a_row, const float *const *b,
+                                                               int32_t n) {
+    float kept[BT_LANES][16];
+    for (int32_t lane = 0; lane < lanes; lane++) {
+        const float *a0 = a + lane, *a1 = a0 + a_row, *a2 = a1 + a_row, *a3 = a2 + a_row;
+        const float *b0 = b[0] + lane, *b1 = b[1] + lane, *b2 = b[2] + lane, *b3 = b[3] + lane;
+        float s00 = 0, s01 = 0, s02 = 0, s03 = 0, s10 = 0, s11 = 0, s12 = 0, s13 = 0;
+        float s20 = 0, s21 = 0, s22 = 0, s23 = 0, s30 = 0, s31 = 0, s32 = 0, s33 = 0;
+        int32_t i = lane;
+#define BT_OUTER(k)                                                                                     \
+    do {                                                                                                \
+        const float x0 = b0[k], x1 = b1[k], x2 = b2[k], x3 = b3[k];                                      \
+        const float y0 = a0[k], y1 = a1[k], y2 = a2[k], y3 = a3[k];                                      \
+        s00 = fmaf(y0, x0, s00), s01 = fmaf(y0, x1, s01), s02 = fmaf(y0, x2, s02), s03 = fmaf(y0, x3, s03); \
+        s10 = fmaf(y1, x0, s10), s11 = fmaf(y1, x1, s11), s12 = fmaf(y1, x2, s12), s13 = fmaf(y1, x3, s13); \
+        s20 = fmaf(y2, x0, s20), s21 = fmaf(y2, x1, s21), s22 = fmaf(y2, x2, s22), s23 = fmaf(y2, x3, s23); \
+        s30 = fmaf(y3, x0, s30), s31 = fmaf(y3, x1, s31), s32 = fmaf(y3, x2, s32), s33 = fmaf(y3, x3, s33); \
+    } while (0)
+#define BT_ONWARD(k) \
+    a0 += (k), a1 += (k), a2 += (k), a3 += (k), b0 += (k), b1 += (k), b2 += (k), b3 += (k), i += (k)
+        while (i + 3 * lanes < n) {
+            BT_OUTER(0);
+            BT_OUTER(lanes);
+            BT_OUTER(2 * lanes);
+            BT_OUTER(3 * lanes);
+            BT_ONWARD(4 * lanes);
+        }
+        while (i < n) {
+            BT_OUTER(0);
+            BT_ONWARD(lanes);
+        }
+        float *to = lanes == 1 ? sum[0] : kept[lane];
+        to[0] = s00, to[1] = s01, to[2] = s02, to[3] = s03, to[4] = s10, to[5] = s11, to[6] = s12, to[7] = s13;
+        to[8] = s20, to[9] = s21, to[10] = s22, to[11] = s23, to[12] = s30, to[13] = s31, to[14] = s32, to[15] = s33;
+#undef BT_OUTER
+#undef BT_ONWARD
+    }
+    for (int32_t k = 0; k < 16 && lanes > 1; k++) {
+        float lane[BT_LANES];
+        for (int32_t j = 0; j < BT_LANES; j++) lane[j] = kept[j][k];
+        sum[0][k] = bt_fold_lanes(lane);
+    }
+}
+
+static __attribute__((noinline)) void short_dots(float sum[BT_DOTS][BT_DOTS], const float *a, int32_t a_row,
+                                                 const float *const *b, int32_t n) {
+    sixteen_dots(sum, 1, a, a_row, b, n);
+}
+#endif
+
+#ifndef BT_VECTOR
+#if !defined(BT_PLAIN_LOOPS)
+static __attribute__((noinline)) void sixteen_long_dots(float sum[BT_DOTS][BT_DOTS], const float *a, int32_t a_row,
+                                                        const float *const *b, int32_t n) {
+    sixteen_dots(sum, BT_LANES, a, a_row, b, n);
+}
+#endif
+
+static void long_dots(float sum[BT_DOTS][BT_DOTS], const float *a, int32_t a_row, int32_t rows, const float *const *b,
+                      int32_t columns, int32_t n) {
+#if !defined(BT_PLAIN_LOOPS)
+    if (rows == 4 && columns == 4) {
+        sixteen_long_dots(sum, a, a_row, b, n);
+        return;
+    }
+#endif
+    for (int32_t r = 0; r < rows; r++)
+        for (int32_t c = 0; c < columns; c++) sum[r][c] = bt_dot(a + r * a_row, b[c], (uint32_t)n);
+}
+#endif
+
+static __attribute__((noinline)) void dots(float sum[BT_DOTS][BT_DOTS], const float *a, int32_t a_row, int32_t rows,
+                                           const float *const *b, int32_t columns, int32_t n) {
+    if (n >= BT_LONG_DOT) {
+        long_dots(sum, a, a_row, rows, b, columns, n);
+        return;
+    }
+#if !defined(BT_PLAIN_LOOPS)
+    if (rows == 4 && columns == 4) {
+        short_dots(sum, a, a_row, b, n);
+        return;
+    }
+#endif
+    for (int32_t r = 0; r < rows; r++)
+        for (int32_t c = 0; c < columns; c++) sum[r][c] = dot_in_order(a + r * a_row, b[c], n);
+}
+
+#endif

@@ -1,0 +1,70 @@
+"""Every way through a convolution gives the bits of its plain loops: tiles, edges, vectors, dots, any shape."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from biotrain.bench.layers import PASSES, REFERENCE, Layer
+from biotrain.bench.single import single_plan
+from device_agent.engine.engine import CANDIDATE, Engine
+from schemas.plan import Region
+
+
+def conv(x, cout, kernel, padding=(0, 0, 0, 0), *, stride=(1, 1), dilation=(1, 1), groups=1, bias=False) -> Layer:
+    """`padding` top, bottom, left, right."""
+    spans = (x[1] + padding[0] + padding[1], x[2] + padding[2] + padding[3])
+    y = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(spans, kernel, stride, dilation, strict=True)]
+    settings = (*stride, *padding, *dilation, groups)
+    return Layer("", "conv2d", x, (cout, x[0] // groups, *kernel), (cout, *y), settings, bias)
+
+
+LAYERS = [
+    REFERENCE,
+    conv((1, 2, 100), 4, (1, 4)),
+    conv((4, 2, 40), 16, (1, 16), bias=True),
+    conv((16, 2, 27), 16, (1, 8)),
+    conv((16, 2, 5), 16, (2, 1)),
+    conv((16, 1, 5), 16, (1, 1), bias=True),
+    conv((1, 8, 190), 32, (8, 1)),
+    conv((8, 1, 190), 8, (1, 128), (0, 0, 63, 64), groups=8),
+    conv((8, 1, 23), 8, (1, 16), (0, 0, 7, 8), groups=8),
+    conv((6, 3, 37), 10, (3, 5), (1, 1, 2, 2), groups=2, bias=True),
+    conv((3, 4, 3), 7, (3, 11), (2, 1, 9, 8)),  # a kernel wider than the map
+    conv((5, 2, 19), 6, (1, 25), (0, 0, 12, 12)),
+    conv((4, 5, 21), 5, (3, 3), (2, 2, 2, 2), dilation=(2, 1)),
+    conv((4, 1, 70), 4, (1, 9), (0, 0, 8, 0), dilation=(1, 3)),
+    conv((4, 3, 41), 6, (3, 9), (1, 1, 4, 4), stride=(2, 2), bias=True),
+    conv((3, 1, 12), 3, (1, 7), (0, 0, 1, 0), stride=(1, 3)),
+    Layer("", "linear", (928,), (2, 928), (2,), (), True),
+    Layer("", "linear", (3, 19), (11, 19), (3, 11), (), True),
+]
+
+
+def outcome(layer: Layer, which: str, kernels: str, seed: int = 0) -> tuple[bytes, bytes]:
+    """What a pass leaves in the activations and in the accumulators."""
+    rng = np.random.default_rng(seed)
+    with Engine(single_plan(layer, which)) as engine:
+        if kernels == "portable":
+            engine.use_portable_kernels()
+        elif kernels == "plain":
+            engine.use_plain_kernels()
+        values = rng.normal(size=engine.plan.header.region_bytes[Region.WEIGHTS] // 4).astype(np.float32)
+        engine.set_values(values.tobytes())
+        engine.begin_fit()
+        for region in (Region.ARENA, Region.GRADIENTS):
+            memory = engine.region(region)
+            memory[:] = rng.normal(size=memory.shape)
+        engine.fit_sample(np.zeros((1, 1), np.int16), np.ones(1, np.float32), 0)
+        assert engine.values(CANDIDATE) == values.tobytes()
+        return engine.region(Region.ARENA).tobytes(), engine.region(Region.GRADIENTS).tobytes()
+
+
+@pytest.mark.parametrize("which", PASSES)
+@pytest.mark.parametrize(
+    "layer", LAYERS, ids=lambda layer: "-".join(map(str, layer.x + layer.weight[:1] + layer.weight[2:]))
+)
+def test_fast_portable_and_plain_kernels_agree_to_the_last_bit(layer, which):
+    plain = outcome(layer, which, "plain")
+    assert outcome(layer, which, "fast") == plain
+    assert outcome(layer, which, "portable") == plain
