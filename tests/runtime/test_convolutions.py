@@ -68,3 +68,38 @@ def test_fast_portable_and_plain_kernels_agree_to_the_last_bit(layer, which):
     plain = outcome(layer, which, "plain")
     assert outcome(layer, which, "fast") == plain
     assert outcome(layer, which, "portable") == plain
+
+
+def random_layer(rng: np.random.Generator) -> Layer:
+    """Kernels, padding, strides, gaps and groups of any kind over a map that is just large enough, or larger."""
+    groups, kernel = (
+        int(rng.integers(1, 4)),
+        (int(rng.integers(1, 4)), int(rng.choice([1, 2, 3, 4, 7, 8, 9, 16, 17, 25]))),
+    )
+    padding = (0, 0, 0, 0)
+    if rng.random() < 0.6:
+        padding = (*map(int, rng.integers(0, 3, 2)), *map(int, rng.integers(0, kernel[1] + 1, 2)))
+    stride = (1, 1) if rng.random() < 0.7 else (int(rng.integers(1, 3)), int(rng.integers(1, 4)))
+    dilation = (1, 1) if rng.random() < 0.7 else (2, int(rng.integers(1, 3)))
+    least = [
+        d * (k - 1) + 1 - p for d, k, p in zip(dilation, kernel, (sum(padding[:2]), sum(padding[2:])), strict=True)
+    ]
+    x = (
+        groups * int(rng.integers(1, 6)),
+        max(1, least[0]) + int(rng.integers(4)),
+        max(1, least[1]) + int(rng.integers(90)),
+    )
+    cout = groups * int(rng.integers(1, 10))
+    return conv(
+        x, cout, kernel, padding, stride=stride, dilation=dilation, groups=groups, bias=bool(rng.random() < 0.3)
+    )
+
+
+def test_any_convolution_gives_the_same_bits_and_writes_nowhere_else():
+    rng = np.random.default_rng(1)
+    for number in range(150):
+        layer = random_layer(rng)
+        for which in PASSES:
+            plain = outcome(layer, which, "plain", number)
+            for kernels in ("fast", "portable"):
+                assert outcome(layer, which, kernels, number) == plain, (kernels, which, layer)

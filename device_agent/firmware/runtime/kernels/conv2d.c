@@ -39,6 +39,7 @@ static deal deal_out(const conv *s, int32_t channels, int32_t rows, int32_t colu
     const int32_t pieces = d.blocks * s->groups * rows;
     if (pieces < LEAST_PIECES) d.stretches = conv_most(1, conv_least(LEAST_PIECES / pieces, columns / 16));
     d.stretch = (columns / d.stretches + 7) / 8 * 8;
+    d.stretches = conv_most(1, (columns + d.stretch - 8) / d.stretch); /* none has fewer than 8, unless the row has */
     return d;
 }
 
@@ -48,7 +49,7 @@ static uint32_t pieces_of(const conv *s, const deal *d) {
 
 static piece piece_of(const deal *d, uint32_t index) {
     const int32_t i = (int32_t)index, stretch = i % d->stretches, block = i / d->stretches / d->rows;
-    const int32_t channel = block % d->blocks * BT_TILE_ROWS, from = conv_least(stretch * d->stretch, d->columns);
+    const int32_t channel = block % d->blocks * BT_TILE_ROWS, from = stretch * d->stretch;
     return (piece){.group = block / d->blocks, .channel = channel,
                    .count = conv_least(BT_TILE_ROWS, d->channels - channel), .row = i / d->stretches % d->rows,
                    .from = from, .to = stretch + 1 == d->stretches ? d->columns : from + d->stretch};

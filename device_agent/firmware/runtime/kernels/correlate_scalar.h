@@ -308,7 +308,9 @@ static void gather_tiles(const sweep *s, float *out, int32_t out_row, int32_t ro
 
 static void correlate_rows(const sweep *s, float *out, int32_t out_row, int32_t rows, int32_t from, int32_t to,
                            const float *init) {
-    if (s->taps >= 8 && to - from >= 8) {
+    if (s->n1 < 1 || s->n2 < 1) {
+        correlate_begin(out, out_row, rows, from, to, init);
+    } else if (s->taps >= 8 && to - from >= 8) {
         sweep q = *s;
         if (q.n2 == 1) q.n2 = q.n1, q.in2 = q.in1, q.w2 = q.w1, q.n1 = 1;
         slide_tiles(&q, out, out_row, rows, from, to, init);
