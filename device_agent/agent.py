@@ -123,6 +123,7 @@ class Agent:
             )
         )
         state.anchor_s, self._source = source.anchor_s, source
+        context.source_health = lambda: source.health
         await context.enter(DeviceState.ONLINE)
         async with source:
             async for item in source:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from device_agent.adaptation.holdout import HoldOut
@@ -13,6 +13,7 @@ from device_agent.drift.registry import error_detector
 from device_agent.outbox import Draft
 from device_agent.reporter import Reporter
 from device_agent.settings import AgentSettings
+from device_agent.sources.source import SourceHealth
 from device_agent.state import AgentState
 from device_agent.unlabelled import Unlabelled
 from device_agent.waiting import Signal
@@ -42,6 +43,7 @@ class Context:
         self.changed = Signal()
         """Notified when the link, the adaptation in flight or the kept state has changed."""
         self.info: WearableInfo | None = None
+        self.source_health: Callable[[], SourceHealth | None] = lambda: None
         self.doing = DeviceState.STARTING
         self.reporter: Reporter
 

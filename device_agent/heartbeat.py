@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -76,7 +78,7 @@ class Heartbeat:
             except WearableError as error:
                 _log.debug("no statistics", reason=str(error))
         known, info = self._statistics, context.info
-        fields = {
+        fields: dict[str, Any] = {
             "uptime_s": time.monotonic() - self._began_s,
             "last_seq": outbox.last_seq,
             "outbox": outbox.pending_count,
@@ -93,6 +95,9 @@ class Heartbeat:
                 "frames_corrupt": known.frames_corrupt if known else 0,
             },
         }
+        source = context.source_health()
+        if source is not None:
+            fields["source"] = asdict(source)
         await context.reporter.put(Draft(Kind.HEALTH, fields))
 
 

@@ -19,6 +19,7 @@ from device_agent.outbox import Identity, Outbox
 from device_agent.reporter import Reporter
 from device_agent.settings import AgentSettings
 from device_agent.sources.labels import LabelTiming
+from device_agent.sources.live import LiveOptions
 from device_agent.sources.registry import Material, SourceOptions, open_source
 from device_agent.state import AgentState
 from device_agent.wearable.api import Wearable
@@ -138,6 +139,9 @@ def _open_source(settings: AgentSettings) -> Material:
             calibrate_windows=settings.calibrate_windows,
             seed=settings.seed,
             trials=settings.trials,
+            stream=settings.stream,
+            markers=settings.markers,
+            live=LiveOptions(settings.hop_s, settings.start_s),
             labels=LabelTiming(settings.label_delay_s, settings.label_share),
         ),
     )
@@ -155,6 +159,10 @@ def _fingerprint(settings: AgentSettings) -> str:
         "calibrate_windows",
         "seed",
         "trials",
+        "stream",
+        "markers",
+        "hop_s",
+        "start_s",
         "label_delay_s",
         "label_share",
     )

@@ -24,6 +24,14 @@ class WearableHealth(Payload):
     battery: float | None = Field(default=None, ge=0, le=1, description="charge of the battery, where it can tell")
 
 
+class SignalSource(Payload):
+    """A live source of windows: a board, or a stream in the network."""
+
+    lost_samples: int = Field(ge=0)
+    clock_offset_s: float | None = Field(default=None, description="of its clock from the agent's")
+    drift_ppm: float | None = Field(default=None, description="by how much it runs faster than its nominal rate")
+
+
 class Health(Sequenced):
     """Published every few seconds."""
 
@@ -34,3 +42,4 @@ class Health(Sequenced):
     outbox: int = Field(ge=0, description="messages that the supervisor has not yet acknowledged as stored")
     rss_bytes: int | None = Field(default=None, ge=0)
     wearable: WearableHealth
+    source: SignalSource | None = Field(default=None, description="null where windows come from recordings")

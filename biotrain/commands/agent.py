@@ -33,9 +33,7 @@ def main(
     ),
     plan: Annotated[Path | None, typer.Option(help="Written to the wearable when it holds another.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Written to the wearable when a new stream begins.")] = None,
-    source: Annotated[
-        str, typer.Option(help="recordings, simulator, or wearable: what it records by itself.")
-    ] = "simulator",
+    source: Annotated[str, typer.Option(help="Where windows come from; docs/sources.md has all.")] = "simulator",
     data: Annotated[Path | None, typer.Option(help="Recordings: a folder of SUBJECT_sessionN.npz files.")] = None,
     subject: Annotated[str | None, typer.Option(help="Recordings: the person.")] = None,
     sessions: Annotated[str | None, typer.Option(help="Which sessions to stream, e.g. 2-8 or 1,3.")] = None,
@@ -45,6 +43,12 @@ def main(
     ] = None,
     seed: Annotated[int, typer.Option(help="Simulator: which person.")] = 1,
     trials: Annotated[int, typer.Option(help="Simulator: windows in a session.")] = 220,
+    stream: Annotated[str | None, typer.Option(help="Live sources: the stream or board, see docs/sources.md.")] = None,
+    markers: Annotated[str | None, typer.Option(help="lsl: the stream of markers.")] = None,
+    hop: Annotated[
+        float | None, typer.Option(help="Live sources: a window every so many seconds; else one at each marker.")
+    ] = None,
+    start: Annotated[float, typer.Option(help="Live sources: seconds from a marker to its window.")] = 0.0,
     label_delay: Annotated[float, typer.Option(help="Seconds of signal time from a window to its label.")] = 0.0,
     label_share: Annotated[float, typer.Option(help="Share of the windows that ever get their label.")] = 1.0,
     speed: Annotated[float, typer.Option(help="Times real time.")] = 1.0,
@@ -94,6 +98,10 @@ def main(
                 "calibrate_windows": calibrate_windows,
                 "seed": seed,
                 "trials": trials,
+                "stream": stream,
+                "markers": markers,
+                "hop_s": hop,
+                "start_s": start,
                 "label_delay_s": label_delay,
                 "label_share": label_share,
                 "speed": speed,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from device_agent.sources.dataset import open_dataset
 from device_agent.sources.labels import LabelTiming
+from device_agent.sources.live import LiveOptions, LiveSource, SampleStream
 from device_agent.sources.recording import Recording
 from device_agent.sources.self_recorded import SelfRecordedSource
 from device_agent.sources.simulator import SimulatedPerson
@@ -33,6 +34,11 @@ class SourceOptions:
     """Per simulated session."""
     labels: LabelTiming = field(default_factory=LabelTiming)
     """Of recordings and of the simulator."""
+    stream: str | None = None
+    """Live sources: name of a stream, or a board and where it is."""
+    markers: str | None = None
+    """LSL: name of the stream of markers."""
+    live: LiveOptions = field(default_factory=LiveOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +133,29 @@ def _self_recorded(options: SourceOptions) -> Material:
     return Material(None, None, SelfRecordedSource, fed=False)
 
 
+def _lsl(options: SourceOptions) -> Material:
+    from device_agent.sources.lsl import LslStream
+
+    name = _stream(options, "the name of an LSL stream")
+    return _live(lambda: LslStream(name, options.markers), options)
+
+
+def _stream(options: SourceOptions, what: str) -> str:
+    if options.stream is None:
+        raise UserError(f"this source needs --stream: {what}")
+    return options.stream
+
+
+def _live(stream: Callable[[], SampleStream], options: SourceOptions) -> Material:
+    if options.calibrate_session is not None or options.calibrate_windows is not None:
+        raise UserError("a live source is not calibrated on: calibrate with --source recordings first")
+    return Material(None, None, lambda start: LiveSource(stream(), options.live, start))
+
+
 #: To add a source: one file, and one line here.
 SOURCES: dict[str, Callable[[SourceOptions], Material]] = {
     "recordings": _recordings,
     "simulator": _simulator,
     "wearable": _self_recorded,
+    "lsl": _lsl,
 }

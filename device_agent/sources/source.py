@@ -48,6 +48,17 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceHealth:
+    """What a live source knows of itself."""
+
+    lost_samples: int
+    clock_offset_s: float | None
+    """Of the stream's clock from this computer's."""
+    drift_ppm: float | None
+    """By how many parts in a million the stream runs faster than its nominal rate, by this computer's clock."""
+
+
+@dataclass(frozen=True, slots=True)
 class Start:
     """How a stream begins, or where it carries on."""
 
@@ -78,6 +89,10 @@ class WindowSource(ABC):
     """When the stream began, seconds since the epoch. Kept, so that the stream carries on after a restart."""
     lost: int
     """Windows so far that nobody will see."""
+
+    @property
+    def health(self) -> SourceHealth | None:
+        return None
 
     @abstractmethod
     async def __aenter__(self) -> Self: ...

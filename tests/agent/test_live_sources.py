@@ -1,0 +1,53 @@
+"""A live stream of another process, an agent, a real virtual wearable: adapted end to end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from device_agent.settings import AgentSettings
+from device_agent.start import run_agent
+from schemas.adaptation import Adaptation, Phase
+from schemas.command import Reply, ReplyStatus, Verb
+from schemas.health import Health
+from schemas.telemetry import Telemetry
+from tests.agent.conftest import Keeper
+from tests.agent.real import model
+from tests.sources.test_lsl import playing
+from tests.wearable.conftest import Process
+
+pytest.importorskip("pylsl")
+
+
+@pytest.mark.slow
+async def test_an_lsl_stream_is_classified_watched_and_adapted_to(
+    settings: AgentSettings, keeper: Keeper, tmp_path: Path
+) -> None:
+    process = Process(tmp_path)
+    process.start()
+    try:
+        with playing("sim", 330, speed=30, lost="30100:25") as name:
+            live = {"source": "lsl", "stream": name, "markers": f"{name}-markers", "speed": 1.0}
+            asked = {"wearable": f"tcp://{process.address}", "calibrate_windows": None, "sessions": None}
+            task = asyncio.create_task(
+                run_agent(settings.model_copy(update={**live, **asked, "adapt": "never", **model(tmp_path)}))
+            )
+            await keeper.until(lambda: sum(t.windows for t in keeper.of(Telemetry)) >= 90, 40)
+            await keeper.command("a1", Verb.ADAPT)
+            await keeper.until(lambda: len(keeper.of(Reply)) == 2, 30)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+    finally:
+        process.stop(signal.SIGKILL)
+    telemetry = keeper.of(Telemetry)
+    assert sum(t.labelled for t in telemetry) == sum(t.windows for t in telemetry) >= 90
+    assert sum(t.windows_dropped for t in telemetry) == 1, "the window with the hole"
+    assert keeper.of(Reply)[-1].status is ReplyStatus.DONE
+    assert keeper.of(Adaptation)[-1].phase in (Phase.COMMITTED, Phase.ROLLED_BACK)
+    source = keeper.of(Health)[-1].source
+    assert source is not None
+    assert source.lost_samples == 25
