@@ -24,6 +24,8 @@ from device_agent.link import WearableLink
 from device_agent.listener import Listener
 from device_agent.opening import open_wearable
 from device_agent.outbox import Draft
+from device_agent.outlets.outlet import Told
+from device_agent.outlets.registry import open_outlet
 from device_agent.publisher import Publisher
 from device_agent.relay import Relay
 from device_agent.sources.registry import Material
@@ -62,6 +64,7 @@ class Agent:
             context, broker, {Verb.PING: self._ping, Verb.ROLL_BACK: self._roll_back, Verb.ADAPT: self._adapt_now}
         )
         self._tasks: asyncio.TaskGroup
+        self._outlets = [open_outlet(address) for address in context.settings.predictions]
         self._frozen: Frozen | None = None
         self._quality: SignalQuality | None = None
         self._source: WindowSource | None = None
@@ -92,6 +95,8 @@ class Agent:
                     task.cancel()
                 if self._frozen is not None:
                     await self._frozen.close()
+                for outlet in self._outlets:
+                    await outlet.close()
 
     async def _prepare(self) -> None:
         """Whatever a run before this one left open is ended; a new stream begins with calibration."""
@@ -125,6 +130,9 @@ class Agent:
         state.anchor_s, self._source = source.anchor_s, source
         context.source_health = lambda: source.health
         await context.enter(DeviceState.ONLINE)
+        for outlet in self._outlets:
+            await outlet.open(self._classes, self._take_label)
+            _log.info("predictions are told", at=outlet.address)
         async with source:
             async for item in source:
                 self._count_lost()
@@ -163,6 +171,7 @@ class Agent:
         context, state = self._context, self._context.state
         assert self._quality is not None
         faulty, changes = self._quality.check(report)
+        self._hand_out(report, time_s, faulty)  # before all else: somebody steers with it
         state.windows += 1
         state.last_window = report.window_id
         seen = Prediction(report.window_id, report.predicted, frozen, after_commit, faulty, report.weights_version)
@@ -183,6 +192,20 @@ class Agent:
         if not faulty:
             error = None if correct is None else not correct
             await self._tell(context.monitor.observe(report.window_id, error, report.entropy))
+
+    def _hand_out(self, report: WindowReport, time_s: float, faulty: bool) -> None:
+        for outlet in self._outlets:
+            outlet.tell(
+                Told(
+                    report.window_id,
+                    time_s,
+                    report.predicted,
+                    report.probabilities,
+                    report.weights_version,
+                    faulty,
+                    self._classes,
+                )
+            )
 
     async def _take_label(self, late: LateLabel) -> None:
         """The label of a window that was predicted before: counted, watched and learned from once."""

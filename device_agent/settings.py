@@ -60,6 +60,7 @@ class AgentSettings(BaseModel):
     speed: float = Field(default=1.0, gt=0, le=1e6)
     queue_windows: int = Field(default=32, ge=1)
 
+    predictions: tuple[str, ...] = Field(default=(), max_length=8, description="ws://HOST:PORT, lsl:NAME")
     adapt: Literal["auto", "never"] = "auto"
     detector: str = "page-hinkley"
     risk: float = Field(default=0.05, gt=0, lt=1)

@@ -16,6 +16,7 @@ from device_agent.context import Context
 from device_agent.drift.registry import error_detector
 from device_agent.listener import subscriptions
 from device_agent.outbox import Identity, Outbox
+from device_agent.outlets.registry import open_outlet
 from device_agent.reporter import Reporter
 from device_agent.settings import AgentSettings
 from device_agent.sources.labels import LabelTiming
@@ -47,6 +48,8 @@ async def run_agent(
             "model here sees nothing of it: leave --compare-frozen out"
         )
     error_detector(settings.detector, None)  # a name that is not known is said now, not at the first window
+    for address in settings.predictions:
+        open_outlet(address)  # so is an address that cannot be
     host, port = parse_address(settings.broker)
     topic = DeviceTopic(settings.site, settings.device, Kind.STATE)
     str(topic)  # names that no topic can carry

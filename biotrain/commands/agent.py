@@ -56,6 +56,9 @@ def main(
     compare_frozen: Annotated[
         bool, typer.Option("--compare-frozen", help="Run a copy that never adapts beside it, and publish both.")
     ] = False,
+    predictions: Annotated[
+        list[str] | None, typer.Option(help="Tell predictions here: ws://HOST:PORT or lsl:NAME (repeat it).")
+    ] = None,
     adapt: Annotated[str, typer.Option(help="auto, or never: watch only (commands still adapt).")] = "auto",
     detector: Annotated[str, typer.Option(help="Drift detector on errors: page-hinkley, or one of river's.")] = (
         "page-hinkley"
@@ -107,6 +110,7 @@ def main(
                 "speed": speed,
                 "queue_windows": queue_windows,
                 "compare_frozen": compare_frozen,
+                "predictions": tuple(predictions or ()),
                 "adapt": adapt,
                 "detector": detector,
                 "risk": risk,
