@@ -23,6 +23,7 @@ COMMANDS = {
     "agent": "The process beside the wearable: streams, watches for drift, adapts, publishes.",
     "supervisor": "The host-side service: stores telemetry, raises alerts, shows the fleet.",
     "broker": "An MQTT broker for trying things out.",
+    "certs": "A site's certificate authority: make, renew and revoke certificates; who may do what.",
     "bench": "How fast a training step is here, and how many instructions it takes on the device.",
     "schema": "Write the JSON Schemas and the AsyncAPI document of all messages.",
 }

@@ -38,7 +38,8 @@ class AgentSettings(BaseModel):
     wearer: Name | None = None
     groups: tuple[Name, ...] = Field(default=(), max_length=32, description="whose commands it obeys beside its own")
     wearable: str = "local"
-    broker: str = "127.0.0.1:1883"
+    broker: str = "127.0.0.1"
+    identity: Path | None = Field(default=None, description="folder with certificate and key; TLS when it is given")
     state_dir: Path = Path("agent-state")
     plan: Path | None = None
     weights: Path | None = None

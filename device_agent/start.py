@@ -24,9 +24,10 @@ from device_agent.sources.live import LiveOptions
 from device_agent.sources.registry import Material, SourceOptions, open_source
 from device_agent.state import AgentState
 from device_agent.wearable.api import Wearable
-from messaging import Broker, BrokerSettings, Will
-from messaging.settings import parse_address
+from messaging import Broker, BrokerSettings, ClientIdentity, Will
+from messaging.settings import DEFAULT_PORT, TLS_PORT, parse_address
 from schemas.errors import UserError
+from schemas.principal import Role
 from schemas.state import DeviceState, State
 from schemas.topics import DeviceTopic, Kind
 
@@ -50,7 +51,8 @@ async def run_agent(
     error_detector(settings.detector, None)  # a name that is not known is said now, not at the first window
     for address in settings.predictions:
         open_outlet(address)  # so is an address that cannot be
-    host, port = parse_address(settings.broker)
+    secret = _load_identity(settings)
+    host, port = parse_address(settings.broker, default_port=DEFAULT_PORT if secret is None else TLS_PORT)
     topic = DeviceTopic(settings.site, settings.device, Kind.STATE)
     str(topic)  # names that no topic can carry
     identity = Identity(settings.site, settings.device, settings.wearer)
@@ -71,7 +73,9 @@ async def run_agent(
         detail="the connection was lost",
     )
     broker = Broker(
-        BrokerSettings(host=host, port=port, client_id=f"biotrain-agent-{settings.site}-{settings.device}"),
+        BrokerSettings(
+            host=host, port=port, client_id=f"biotrain-agent-{settings.site}-{settings.device}", identity=secret
+        ),
         subscriptions=subscriptions(settings.site, settings.device, settings.groups),
         will=Will(str(topic), will.to_json()),
     )
@@ -129,6 +133,20 @@ def totals(context: Context) -> dict[str, Any]:
         "stored": counts.stored - state.stored_before,
         "device": None if memory is None else memory.model_dump(),
     }
+
+
+def _load_identity(settings: AgentSettings) -> ClientIdentity | None:
+    """The broker would drop what another device's certificate publishes without a word; so it is said here."""
+    if settings.identity is None:
+        return None
+    identity = ClientIdentity.load(settings.identity)
+    holder, wanted = identity.principal, f"{settings.site}/{settings.device}"
+    if holder.role is not Role.DEVICE or f"{identity.site}/{holder.name}" != wanted:
+        raise UserError(
+            f"{settings.identity}: the certificate is one of {holder.role} {identity.site}/{holder.name}, and this "
+            f"agent is device {wanted}: give --identity, --site and --device that belong together"
+        )
+    return identity
 
 
 def _open_source(settings: AgentSettings) -> Material:

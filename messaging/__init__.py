@@ -3,6 +3,7 @@
 from messaging.broker import Broker
 from messaging.connection import PublishError
 from messaging.delivery import Delivery
+from messaging.identity import ClientIdentity
 from messaging.settings import BrokerSettings, Will
 
-__all__ = ["Broker", "BrokerSettings", "Delivery", "PublishError", "Will"]
+__all__ = ["Broker", "BrokerSettings", "ClientIdentity", "Delivery", "PublishError", "Will"]

@@ -17,6 +17,7 @@ from messaging.backoff import Backoff
 from messaging.connection import Connection, PublishError
 from messaging.delivery import Delivery
 from messaging.settings import BrokerSettings, Will
+from schemas.errors import UserError
 
 _log = structlog.get_logger("messaging")
 
@@ -136,7 +137,13 @@ class Broker:
     async def _stay_connected(self) -> None:
         backoff = Backoff(self.settings.backoff_first_s, self.settings.backoff_longest_s, random.random)
         while True:
-            connection = Connection(self.settings, self._will, self._on_delivery)
+            try:
+                connection = Connection(self.settings, self._will, self._on_delivery)
+            except UserError as error:  # certificates that were spoilt while they were renewed
+                self.counters.attempts_failed += 1
+                self._report_failure(str(error))
+                await asyncio.sleep(backoff.next_delay())
+                continue
             gracefully = False
             try:
                 await self._open(connection)

@@ -24,6 +24,7 @@ import aiomqtt
 import paho.mqtt.client as paho
 
 from messaging.delivery import Delivery
+from messaging.identity import explain
 from messaging.settings import BrokerSettings, Will
 from messaging.wire import PUBACK, PUBLISH, WireError, decode_publish, encode_pubacks, encode_publish, split_packets
 
@@ -50,6 +51,7 @@ class Connection(aiomqtt.Client):
             identifier=settings.client_id,
             username=settings.username,
             password=settings.password,
+            tls_context=settings.identity.context() if settings.identity is not None else None,
             clean_session=not settings.persistent_session,
             keepalive=settings.keepalive_s,
             timeout=settings.timeout_s,
@@ -63,6 +65,8 @@ class Connection(aiomqtt.Client):
         self._reading_paused = False
         self._unread = bytearray()
         self._acknowledged: list[int] = []
+        self._failure = ""
+        self._client.on_log = self._note_failure
         self._client.manual_ack_set(True)
         self._client.connect_timeout = _CONNECT_TIMEOUT_S
 
@@ -72,7 +76,10 @@ class Connection(aiomqtt.Client):
 
     async def open(self, subscriptions: Sequence[str]) -> None:
         """Connect and subscribe. Raises aiomqtt.MqttError when broker or network say no."""
-        await self.__aenter__()
+        try:
+            await self.__aenter__()
+        except aiomqtt.MqttError as error:
+            raise aiomqtt.MqttError(explain(str(error))) from None
         _honour_cancellation()
         if not subscriptions:
             return
@@ -167,11 +174,24 @@ class Connection(aiomqtt.Client):
             return
         except WireError:
             self._client._loop_rc_handle(paho.MQTT_ERR_PROTOCOL)
-        except OSError:
+        except OSError as error:
+            self._failure = str(error)
             self._client._loop_rc_handle(paho.MQTT_ERR_CONN_LOST)
         except Exception as error:
             if not self._disconnected.done():
                 self._disconnected.set_exception(error)
+
+    def _note_failure(self, client: paho.Client, userdata: Any, level: int, text: str) -> None:
+        """What the socket said last; paho passes on only that the connection is gone."""
+        if level == paho.MQTT_LOG_ERR:
+            self._failure = text
+
+    def _on_disconnect(self, *arguments: Any) -> None:
+        # aiomqtt would wait for the answer of a broker that has hung up already: after a TLS alert, say.
+        if not self._connected.done():
+            reason = explain(self._failure or "the broker closed the connection")
+            self._connected.set_exception(aiomqtt.MqttError(reason))
+        super()._on_disconnect(*arguments)
 
     def _take_packets(self) -> None:
         client = self._client

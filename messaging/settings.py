@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
+from messaging.identity import ClientIdentity
 from schemas.errors import UserError
 
 DEFAULT_PORT = 1883
+#: With TLS devices and supervisors have listeners of their own; see biotrain/trust/broker.py.
+TLS_PORT, SUPERVISOR_PORT = 8883, 8884
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,8 @@ class BrokerSettings:
     client_id: str = "biotrain"
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    #: With one, the connection is TLS, and the broker must be of the same site.
+    identity: ClientIdentity | None = None
     #: The broker keeps subscriptions and unacknowledged messages while we are away.
     persistent_session: bool = True
     keepalive_s: int = 15
@@ -44,7 +50,7 @@ class BrokerSettings:
 
 def parse_address(address: str, *, what: str = "broker", default_port: int = DEFAULT_PORT) -> tuple[str, int]:
     """`host`, `host:port` or `[v6]:port` as host and port. Raises UserError that names `what`."""
-    text = address.removeprefix("mqtt://").removeprefix("tcp://").rstrip("/")
+    text = re.sub(r"^(mqtts?|tcp)://", "", address).rstrip("/")
     if text.startswith("["):
         host, _, rest = text[1:].partition("]")
         port_text = rest.removeprefix(":")

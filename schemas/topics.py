@@ -51,7 +51,7 @@ class DeviceTopic:
 
     def __str__(self) -> str:
         for what, name in (("site", self.site), ("device", self.device)):
-            if not _NAME.match(name):
+            if not _NAME.fullmatch(name):
                 raise TopicError(f"{what} {name!r} cannot stand in a topic: use letters, digits, '.', '_', '-'")
         if self.device == "group":
             raise TopicError("'group' is no device name: that topic level is kept for groups")
@@ -81,7 +81,7 @@ class GroupTopic:
 
     def __str__(self) -> str:
         for what, name in (("site", self.site), ("group", self.group)):
-            if not _NAME.match(name):
+            if not _NAME.fullmatch(name):
                 raise TopicError(f"{what} {name!r} cannot stand in a topic: use letters, digits, '.', '_', '-'")
         return f"{PREFIX}/{self.site}/group/{self.group}/{Kind.COMMAND}"
 

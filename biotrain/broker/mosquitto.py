@@ -13,10 +13,17 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from biotrain.broker.port import ready_line
 from schemas.errors import UserError
 
 _READY_WITHIN_S = 10.0
+#: Those of deploy/mosquitto/mosquitto.conf, where each is explained.
+LIMITS = (
+    "max_packet_size 66000",
+    "max_queued_messages 100000",
+    "max_queued_bytes 200000000",
+    "max_inflight_messages 1000",
+    "max_keepalive 300",
+)
 
 
 def find(*, required: bool) -> str | None:
@@ -28,36 +35,38 @@ def find(*, required: bool) -> str | None:
     return binary
 
 
-def become(binary: str, host: str, port: int, *, state_dir: Path | None, as_json: bool) -> NoReturn:
+def become(binary: str, host: str, port: int, *, configuration: str, ready: str) -> NoReturn:
+    """`ready` is printed as soon as something listens at host and port."""
     folder = Path(tempfile.mkdtemp(prefix="biotrain-broker-"))
     file = folder / "mosquitto.conf"
-    file.write_text(configuration(host, port, state_dir))
-    _announce_when_ready(host, port, folder, ready_line(host, port, engine="mosquitto", as_json=as_json))
+    file.write_text(configuration)
+    _announce_when_ready(host, port, folder, ready)
     os.execv(binary, [binary, "-c", str(file)])  # noqa: S606  no shell, fixed arguments
 
 
 def configuration(host: str, port: int, state_dir: Path | None) -> str:
-    """The limits are those of deploy/mosquitto/mosquitto.conf."""
+    """Open to everybody who reaches the address."""
     lines = [
         f"listener {port} {host}",
         "allow_anonymous true",
         # As root it would become another user, and not be able to write its state.
         f"user {getpass.getuser()}",
-        "max_packet_size 66000",
-        "max_queued_messages 100000",
-        "max_queued_bytes 200000000",
-        "max_inflight_messages 1000",
+        *LIMITS,
         "log_dest stderr",
         "log_type error",
         "log_type warning",
     ]
     if state_dir is not None:
-        try:
-            state_dir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"--state-dir {state_dir} cannot be made: {error.strerror}") from None
+        make_state_dir(state_dir)
         lines += ["persistence true", f"persistence_location {state_dir.absolute()}/", "autosave_interval 5"]
     return "\n".join(lines) + "\n"
+
+
+def make_state_dir(state_dir: Path) -> None:
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--state-dir {state_dir} cannot be made: {error.strerror}") from None
 
 
 def _announce_when_ready(host: str, port: int, folder: Path, line: str) -> None:

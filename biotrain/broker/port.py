@@ -29,8 +29,15 @@ def choose_port(host: str, port: int) -> tuple[str, int]:
         return host, int(probe.getsockname()[1])
 
 
-def ready_line(host: str, port: int, *, engine: str, as_json: bool) -> str:
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def ready_line(host: str, port: int, *, engine: str, as_json: bool, supervisors: tuple[str, int] | None = None) -> str:
+    address = _written(host, port)
     if as_json:
-        return json.dumps({"ready": True, "address": address, "engine": engine})
+        more = {} if supervisors is None else {"supervisors": _written(*supervisors)}
+        return json.dumps({"ready": True, "address": address, "engine": engine} | more)
+    if supervisors is not None:
+        return f"MQTT broker ({engine}, TLS) at {address}, for supervisors at {_written(*supervisors)}"
     return f"MQTT broker ({engine}) at {address}"
+
+
+def _written(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

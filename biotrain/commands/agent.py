@@ -21,9 +21,22 @@ def main(
             help="tcp://HOST:PORT, serial:///dev/..., ble://NAME, or `local`: the device's engine in this process."
         ),
     ] = ("local"),
-    broker: Annotated[str, typer.Option(help="MQTT broker, HOST:PORT.")] = "127.0.0.1:1883",
-    site: Annotated[str, typer.Option(help="Where the device belongs; a level of its MQTT topics.")] = "home",
-    device: Annotated[str, typer.Option(help="The device's name; a level of its MQTT topics.")] = "wearable",
+    broker: Annotated[str, typer.Option(help="MQTT broker, HOST:PORT; port 8883 with --identity, else 1883.")] = (
+        "127.0.0.1"
+    ),
+    identity: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of `biotrain certs issue device`: the connection is TLS then.", envvar="BIOTRAIN_IDENTITY"
+        ),
+    ] = None,
+    site: Annotated[
+        str | None,
+        typer.Option(help="Where the device belongs, a level of its topics; the certificate's, or home."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="The device's name, a level of its topics; the certificate's, or wearable.")
+    ] = None,
     group: Annotated[
         list[str] | None, typer.Option(help="Obey this group's commands, too (repeat it; every device is in `all`).")
     ] = None,
@@ -86,8 +99,8 @@ def main(
             {
                 "wearable": wearable,
                 "broker": broker,
-                "site": site,
-                "device": device,
+                "identity": identity,
+                **_names(identity, site, device),
                 "groups": tuple(group or ()),
                 "wearer": wearer or (subject if source == "recordings" else None),
                 "state_dir": state_dir,
@@ -123,6 +136,18 @@ def main(
         option = "--" + "-".join(str(part) for part in first["loc"]).replace("_", "-")
         raise UserError(f"{option}: {first['msg']} (given: {first['input']!r})") from None
     asyncio.run(_run(settings, as_json))
+
+
+def _names(identity: Path | None, site: str | None, device: str | None) -> dict[str, str]:
+    """Site and device: as given, as in the certificate, or the defaults."""
+    from messaging import ClientIdentity
+
+    given = {"site": site, "device": device}
+    known: dict[str, str] = {}
+    if identity is not None:
+        mine = ClientIdentity.load(identity)
+        known = {"site": mine.site, "device": mine.principal.name}
+    return known | {name: value for name, value in given.items() if value is not None}
 
 
 async def _run(settings: Any, as_json: bool) -> None:

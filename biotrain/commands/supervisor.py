@@ -6,13 +6,24 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from messaging import ClientIdentity
+
 
 def main(
-    broker: Annotated[str, typer.Option(help="The MQTT broker, HOST:PORT.")] = "127.0.0.1:1883",
+    broker: Annotated[str, typer.Option(help="The MQTT broker, HOST:PORT; port 8884 with --identity, else 1883.")] = (
+        "127.0.0.1"
+    ),
+    identity: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of `biotrain certs issue supervisor`: the connection is TLS then.", envvar="BIOTRAIN_IDENTITY"
+        ),
+    ] = None,
     store: Annotated[str, typer.Option(help="The database; for now an SQLite file.")] = "sqlite:///biotrain.db",
     listen: Annotated[str, typer.Option(help="Where page and REST interface are served; port 0 takes a free one.")] = (
         "127.0.0.1:8000"
@@ -40,7 +51,7 @@ def main(
     from biotrain.commands._stopping import run_until_stopped
     from biotrain.logging import configure_logging
     from messaging import BrokerSettings
-    from messaging.settings import parse_address
+    from messaging.settings import DEFAULT_PORT, SUPERVISOR_PORT, parse_address
     from schemas.errors import UserError
     from schemas.topics import GroupTopic, TopicError
     from service.settings import SupervisorSettings
@@ -52,13 +63,20 @@ def main(
             str(GroupTopic(site, "all"))
         except TopicError as error:
             raise UserError(str(error)) from None
-    broker_host, broker_port = parse_address(broker)
+    secret = None if identity is None else _load_identity(identity, site)
+    site = site if secret is None else secret.site
+    broker_host, broker_port = parse_address(broker, default_port=DEFAULT_PORT if secret is None else SUPERVISOR_PORT)
     host, port = parse_address(listen, what="--listen", default_port=8000)
     # Hooks named on the command line are looked for in the folder where it is run.
     sys.path.insert(0, str(Path.cwd()))
     settings = SupervisorSettings(
         broker=BrokerSettings(
-            host=broker_host, port=broker_port, client_id=client_id(site), username=username, password=password
+            host=broker_host,
+            port=broker_port,
+            client_id=client_id(site),
+            username=username,
+            password=password,
+            identity=secret,
         ),
         store=store,
         host=host,
@@ -78,3 +96,20 @@ def main(
         await run_supervisor(settings, stop, ready)
 
     run_until_stopped(run)
+
+
+def _load_identity(folder: Path, site: str | None) -> ClientIdentity:
+    """A supervisor that may not acknowledge would let every outbox of the site fill up; so it is said here."""
+    from messaging import ClientIdentity
+    from schemas.errors import UserError
+    from schemas.principal import Role
+
+    identity = ClientIdentity.load(folder)
+    if identity.principal.role is not Role.SUPERVISOR:
+        raise UserError(
+            f"{folder}: the certificate is one of {identity.principal}, which may not do a supervisor's work: make one "
+            "with `biotrain certs issue supervisor NAME`"
+        )
+    if site not in (None, identity.site):
+        raise UserError(f"{folder}: the certificate is one of site {identity.site}, and --site says {site}")
+    return identity

@@ -1,0 +1,44 @@
+"""Who may write and read which topics, as Mosquitto's access list: one entry for each holder, nothing for others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from schemas.principal import Principal, Role
+from schemas.topics import FROM_DEVICE, PREFIX, TO_DEVICE, DeviceTopic, Kind
+
+#: Where supervisors find out about each other (`service/presence.py`).
+_SUPERVISORS = "biotrain/supervisors/#"
+_BY_DEVICE = (*FROM_DEVICE, Kind.REPORTED)
+_BY_SUPERVISOR = (*TO_DEVICE, Kind.ALERT)
+
+
+def access_list(site: str, holders: Iterable[Principal]) -> str:
+    """Names, not patterns: a revoked holder stands there no longer, and loses all rights in a connection that is up."""
+    lines = [f"# Who may do what at the broker of {site}. Written by `biotrain certs`; changes here are lost."]
+    for holder in holders:
+        if holder.role is Role.BROKER:
+            continue
+        lines += ["", f"user {holder}", *(f"topic {access} {topic}" for access, topic in _rules(site, holder))]
+    return "\n".join(lines) + "\n"
+
+
+def _rules(site: str, holder: Principal) -> Iterator[tuple[str, str]]:
+    every_group = f"{PREFIX}/{site}/group/+/{Kind.COMMAND}"
+    match holder.role:
+        case Role.DEVICE:
+            for kind in _BY_DEVICE:
+                yield "write", str(DeviceTopic(site, holder.name, kind))
+            for kind in TO_DEVICE:
+                yield "read", str(DeviceTopic(site, holder.name, kind))
+            yield "read", every_group
+        case Role.SUPERVISOR:
+            for kind in _BY_DEVICE:
+                yield "read", f"{PREFIX}/{site}/+/{kind}"
+            for kind in _BY_SUPERVISOR:
+                yield "write", f"{PREFIX}/{site}/+/{kind}"
+            yield "write", every_group
+            yield "readwrite", _SUPERVISORS
+        case Role.VIEWER:
+            for kind in (*_BY_DEVICE, Kind.ALERT):
+                yield "read", f"{PREFIX}/{site}/+/{kind}"
