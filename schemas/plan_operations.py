@@ -23,6 +23,8 @@ class Operation:
     optional: tuple[str, ...] = ()
     in_place: tuple[str, str] | None = None
     """(input, output) that may be the same memory."""
+    also_in_place: tuple[str, str] | None = None
+    """Another such pair."""
 
 
 _CONV = ("stride_h", "stride_w", "top", "bottom", "left", "right", "dilation_h", "dilation_w", "groups")
@@ -128,4 +130,37 @@ OPERATIONS: dict[str, Operation] = {
     "batch_norm_track": Operation(
         64, ("statistics", "mean", "variance"), ("mean", "variance"), ("count",), ("momentum",)
     ),
+    # group norm in sweeps, for a tensor whose channels come and go in a loop
+    "norm_row_statistics": Operation(65, ("x", "rows"), ("rows",)),
+    "group_norm_finish": Operation(
+        66, ("rows", "statistics"), ("statistics",), ("groups", "count"), ("eps",), in_place=("rows", "statistics")
+    ),
+    "norm_apply": Operation(67, ("x", "statistics", "gamma", "beta", "y"), ("y",), in_place=("x", "y")),
+    "norm_backward_sums": Operation(68, ("dy", "x", "statistics", "sums"), ("sums",)),
+    "group_norm_backward_finish": Operation(
+        69,
+        ("sums", "statistics", "gamma", "means", "dgamma", "dbeta"),
+        ("means", "dgamma", "dbeta"),
+        ("groups", "count"),
+    ),
+    "norm_backward_apply": Operation(
+        70,
+        ("dy", "x", "statistics", "means", "gamma", "dx"),
+        ("dx",),
+        in_place=("dy", "dx"),
+        also_in_place=("x", "dx"),
+    ),
+    # the first layer in front of such a norm
+    "tap_covariance": Operation(
+        71, ("x", "sums", "covariance"), ("sums", "covariance"), (*_CONV, "kernel_h", "kernel_w")
+    ),
+    "normed_weight_gradient": Operation(
+        72,
+        ("p", "weight", "sums", "covariance", "statistics", "means", "gamma", "dweight"),
+        ("dweight",),
+        ("positions",),
+    ),
+    # ReLU and average pool behind such a norm
+    "active_sums": Operation(73, ("x", "statistics", "y", "active", "counts"), ("active", "counts"), _POOL),
+    "pooled_norm_sums": Operation(74, ("dy", "active", "counts", "sums"), ("sums",), _POOL),
 }

@@ -48,15 +48,22 @@ def allocate_arena(programs: list[Program], input_storage: Storage, batch: Stora
 
 def allocate_slots(programs: list[Program], region: Region) -> int:
     """One after another, without reuse: for scalars, whose values may be read after a run. Returns the bytes."""
-    storages = dict.fromkeys(
+    at = 0
+    for storage in _slots(programs, region):
+        storage.offset = at
+        at += storage.bytes
+    return at
+
+
+def slot_bytes(programs: list[Program], region: Region) -> int:
+    return sum(storage.bytes for storage in _slots(programs, region))
+
+
+def _slots(programs: list[Program], region: Region) -> dict[Storage, None]:
+    return dict.fromkeys(
         value.storage
         for program in programs
         for op in program
         for value in (*op.inputs, *op.outputs)
         if value.storage.region is region
     )
-    at = 0
-    for storage in storages:
-        storage.offset = at
-        at += storage.bytes
-    return at

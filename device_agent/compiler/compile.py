@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from device_agent.compiler.allocate import Arena, allocate_arena, allocate_slots
-from device_agent.compiler.batch import tracking, widen
+from device_agent.compiler.allocate import Arena, allocate_slots
+from device_agent.compiler.assemble import Task
 from device_agent.compiler.capture import capture
-from device_agent.compiler.differentiate import choose_trained, describe, inference, training, update
+from device_agent.compiler.differentiate import choose_trained, describe
 from device_agent.compiler.emit import Emitter
 from device_agent.compiler.errors import CompileError
 from device_agent.compiler.gap9 import estimate
-from device_agent.compiler.in_place import share_storage
 from device_agent.compiler.ir import Graph, Program, Value, print_ops
+from device_agent.compiler.macs import count_macs, forward_macs
+from device_agent.compiler.memory_plan import plan_memory
 from device_agent.compiler.normalise import Norm, normalise
-from device_agent.compiler.operators import MACS
 from device_agent.compiler.operators.norm import BATCH_NORM
 from device_agent.compiler.preprocessing import Constants, Preprocessing, preprocess
-from device_agent.compiler.schedule import drop_views
+from device_agent.compiler.stream.choice import ALL
 from device_agent.compiler.training_options import Loss, Mode, Optimizer
 from schemas.plan import NO_FEATURES, Entry, PlanHeader, Region, pack_plan, read_plan
 from schemas.weights import Origin, Weights
@@ -106,11 +106,14 @@ def compile_model(
     batch: int = 8,
     loss: Loss = Loss(),
     optimizer: Optimizer = Optimizer.SGD,
+    budget: int | None = None,
+    techniques: frozenset[str] = ALL,
     watch: Watcher = lambda name, text: None,
 ) -> CompiledPlan:
     """Compiles a module with input [N, 1, channels, samples] (or [N, *input_shape]) and output [N, classes].
 
-    The same module, signal and settings always give the same bytes. Raises CompileError.
+    `budget` is the most that the training state may take, in bytes; `techniques` are those that may be used to save
+    memory. The same module, signal and settings always give the same bytes. Raises CompileError.
     """
     channels = len(signal.channels)
     graph = capture(module, input_shape or (1, model_channels or channels, signal.samples))
@@ -132,26 +135,20 @@ def compile_model(
             f"exact batch norm needs a batch of 2 to {MAX_BATCH} windows, got {batch}: "
             "choose norm group or frozen to train on single windows"
         )
-    inputs = Value.new("inputs of the batch", graph.input.shape) if together else None
-    inferring, (learning, loss_value) = inference(graph), training(graph, loss, class_weights, inputs)
-    watch("differentiate", print_ops(learning.ops))
+    task = Task(graph, loss, class_weights, optimizer, batch, together)
+    planned = plan_memory(task, preparing, budget, techniques)
+    made, arena = planned.programs, planned.arena
+    watch("differentiate", print_ops(made.train.ops))
+    scalar_bytes = allocate_slots([made.infer, made.train], Region.SCALARS)
+    watch("allocate", print_ops(made.train.ops))
     programs = {
         Entry.PREPROCESS: preparing,
-        Entry.INFER: share_storage(inferring),
-        Entry.TRAIN: share_storage(learning),
-        Entry.UPDATE: update(graph, optimizer),
+        Entry.INFER: made.infer,
+        Entry.TRAIN: made.train,
+        Entry.UPDATE: made.update,
     }
-    for program in programs.values():
-        drop_views(program)
-    if together:
-        widen(learning, batch)
-        programs[Entry.UPDATE].ops += tracking(graph.ops, learning)
-    watch("in_place", print_ops(learning.ops))
-    arena = allocate_arena([preparing, inferring, learning], graph.input.storage, inputs.storage if inputs else None)
-    scalar_bytes = allocate_slots([inferring, learning], Region.SCALARS)
-    watch("allocate", print_ops(learning.ops))
     settings = Settings(name, str(norm), describe(mode), batch, optimizer)
-    return _emit(settings, signal, graph, programs, loss_value, constants, arena, scalar_bytes, inputs)
+    return _emit(settings, signal, graph, programs, made.loss, constants, arena, scalar_bytes, made.inputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,16 +188,14 @@ def _emit(
         Region.ARENA: arena.bytes,
     }
     total = weights + trained + kept + arena.bytes + scalar_bytes
-    forward = _macs(programs[Entry.INFER])
-    weight_gradient = _macs(programs[Entry.TRAIN], "_weight_gradient")
-    input_gradient = _macs(programs[Entry.TRAIN], "_input_gradient")
+    forward, done = forward_macs(graph), count_macs(programs[Entry.TRAIN])
     report = {
         "model": settings.name,
         "mode": settings.mode,
         "norm": settings.norm,
         "batch": settings.batch,
         "params": sum(p.value.storage.bytes for p in graph.parameters if p.gradient or p.trained) // 4,
-        "macs": {"forward": forward, "backward": weight_gradient + input_gradient, "recompute": 0},
+        "macs": {"forward": forward, "backward": done.backward, "recompute": done.forward - forward},
         "memory": {
             "total_bytes": total,
             "weights_bytes": weights,
@@ -210,7 +205,7 @@ def _emit(
             "arena_lower_bound_bytes": arena.lower_bound,
             "l1_bytes": 0,
         },
-        "gap9": asdict(estimate(forward, weight_gradient, input_gradient)),
+        "gap9": asdict(estimate(done.forward, done.weight_gradient, done.input_gradient)),
     }
     parameters = [
         {"name": p.name, "shape": p.value.shape, "trained": p.trained, "offset": p.value.storage.offset}
@@ -241,7 +236,3 @@ def _emit(
     file = pack_plan(header, names, emitter.views, bytes(constants.bytes), code)
     shapes = tuple((p.name, p.value.shape) for p in graph.parameters)
     return CompiledPlan(file, shapes, {**report, "notes": graph.notes}, arena)
-
-
-def _macs(program: Program, suffix: str = "") -> int:
-    return sum(MACS[op.kind](op) for op in program if op.kind in MACS and op.kind.endswith(suffix))

@@ -10,8 +10,15 @@ from device_agent.compiler.errors import CompileError
 from device_agent.compiler.ir import RESHAPE, Graph, Number, Op, Parameter, Program, Storage, Value
 from device_agent.compiler.operators import BACKWARD
 from device_agent.compiler.operators.base import Backward, scalars
+from device_agent.compiler.stream.backward import StreamedBackward
+from device_agent.compiler.stream.chains import Chain
+from device_agent.compiler.stream.choice import Choice
+from device_agent.compiler.stream.forward import Streamed
 from device_agent.compiler.training_options import Loss, Mode, Optimizer
 from schemas.plan import Region
+
+#: Chains of the graph, by the indices of their operations, and what was chosen for each.
+Streams = Sequence[tuple[tuple[int, ...], Choice]]
 
 __all__ = ["Mode", "choose_trained", "inference", "training", "update"]
 
@@ -61,15 +68,22 @@ def _named(parameters: list[Parameter], patterns: Sequence[str]) -> set[Storage]
     return chosen
 
 
-def inference(graph: Graph) -> Program:
+def inference(graph: Graph, streams: Streams = ()) -> Program:
     """The forward pass alone; dropout is the identity."""
     ops, seen = _copy(graph, skip_dropout=True)
     pinned = [seen[graph.output]] + ([seen[graph.features]] if graph.features else [])
-    return Program(ops, tuple(pinned))
+    forward = [
+        op for step in _steps(ops, streams) for op in (step.forward(False) if isinstance(step, Streamed) else [step])
+    ]
+    return Program(forward, tuple(pinned))
 
 
 def training(
-    graph: Graph, loss_of: Loss, class_weights: Value | None, batch_input: Value | None = None
+    graph: Graph,
+    loss_of: Loss,
+    class_weights: Value | None,
+    batch_input: Value | None = None,
+    streams: Streams = (),
 ) -> tuple[Program, Value]:
     """Forward, loss and backward of one window; gradients are added to the accumulators. Also returns the loss.
 
@@ -83,6 +97,8 @@ def training(
         parameter_gradients={p.value: p.gradient for p in graph.parameters if p.gradient is not None},
         wanted=_wanted(ops, graph.parameters),
     )
+    steps = _steps(ops, streams)
+    forward = [op for step in steps for op in (step.forward(True) if isinstance(step, Streamed) else [step])]
     end = Op("cross_entropy", (), {}, "loss")
     if loss_of.plain:
         backward.emit("cross_entropy", logits, loss, backward.new(logits), of=end)
@@ -91,11 +107,25 @@ def training(
         operands = (logits, class_weights, loss, backward.new(logits))
         backward.emit("smoothed_cross_entropy", *operands, of=end, attributes=smoothing)
     backward.settle(end)
-    for op in reversed(ops):
-        if any(value in backward.gradients for value in op.outputs) and _reaches_trained(op, backward):
-            BACKWARD[op.kind](op, backward)
-            backward.settle(op)
-    return Program(ops + backward.ops, ()), loss
+    for step in reversed(steps):
+        behind = step.chain.ops if isinstance(step, Streamed) else (step,)
+        known = any(value in backward.gradients for value in behind[-1].outputs)
+        if not known or not any(_reaches_trained(op, backward) for op in behind):
+            continue
+        if isinstance(step, Streamed):
+            kept = {i: step.chain.values[i] for i in (0, *sorted(step.choice.kept))}
+            StreamedBackward(step, backward, kept).emit()
+        else:
+            BACKWARD[step.kind](step, backward)
+        backward.settle(behind[0])
+    return Program(forward + backward.ops, ()), loss
+
+
+def _steps(ops: list[Op], streams: Streams) -> list[Op | Streamed]:
+    """The operations, and chains of them in the place of their last one."""
+    inside = {at for indices, _ in streams for at in indices}
+    chains = {indices[-1]: Streamed(Chain(tuple(ops[at] for at in indices)), choice) for indices, choice in streams}
+    return [chains.get(at, op) for at, op in enumerate(ops) if at in chains or at not in inside]
 
 
 def update(graph: Graph, optimizer: Optimizer) -> Program:
@@ -119,6 +149,11 @@ def _wanted(ops: list[Op], parameters: list[Parameter]) -> set[Value]:
         if any(value.storage in behind or value in wanted for value in op.inputs):
             wanted.update(value for value in op.outputs if value.storage.region is Region.ARENA)
     return wanted
+
+
+def wanted_values(graph: Graph) -> set[Value]:
+    """Activations of the graph whose gradient training needs."""
+    return _wanted(graph.ops, graph.parameters)
 
 
 def _reaches_trained(op: Op, backward: Backward) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from functools import partial
 from types import MappingProxyType
 
 from device_agent.compiler.batch import ASK_FOR_WINDOW, WHOLE_BATCH, whole_batch_shape
-from device_agent.compiler.ir import Op, Program, Value
-from schemas.plan import NO_VIEW, Region, View
+from device_agent.compiler.ir import END_LOOP as END_LOOP_MARK
+from device_agent.compiler.ir import LOOP as LOOP_MARK
+from device_agent.compiler.ir import LoopSpan, Op, Program, Value
+from schemas.plan import NO_VIEW, View
 from schemas.plan_operations import END, END_LOOP, LOOP, OPERATIONS, WINDOW
 
 
@@ -27,32 +28,37 @@ class Emitter:
         storage = value.storage
         if storage.offset is None:
             raise AssertionError(f"{value} was not allocated")
-        view = View(storage.region, storage.offset, shape or value.shape, strides)
+        view = View(storage.region, storage.offset, shape or value.shape, strides if any(strides) else ())
         return self._index.setdefault(view, len(self._index))
 
     def program(self, program: Program) -> bytes:
-        each = self._instruction if program.batch == 1 else partial(self._batched, batch=program.batch)
-        return b"".join(each(op) for op in program) + struct.pack("<I", END)
+        code, loops = b"", []
+        for at, op in enumerate(program.ops):
+            if op.kind == LOOP_MARK:
+                loops.append(LoopSpan(at, at, int(op.attributes["rounds"]), bool(op.attributes["windows"])))
+                code += struct.pack("<II", LOOP | 1 << 16, loops[-1].rounds)
+            elif op.kind == END_LOOP_MARK:
+                loops.pop()
+                code += struct.pack("<I", END_LOOP)
+            else:
+                code += self._placed(op, loops, program.batch)
+        return code + struct.pack("<I", END)
 
-    def _batched(self, op: Op, batch: int) -> bytes:
-        """Over all windows at once, or in a loop in which activations and slots move from window to window."""
-        if op.kind in WHOLE_BATCH:
-            moving = {
-                value: self.view(value, whole_batch_shape(value, batch))
-                for value in (
-                    op.operand(name) for name in OPERATIONS[op.kind].operands if name in ("x", "y", "dx", "dy")
-                )
-            }
-            return self._instruction(op, moving)
-        moving = {
-            value: self.view(value, strides=(value.storage.bytes // batch,))
-            for value in op.operands
-            if value is not None and value.storage.region in (Region.ARENA, Region.SCALARS)
-        }
-        head = struct.pack("<II", LOOP | 1 << 16, batch)
-        if op.kind in ASK_FOR_WINDOW:
-            head += struct.pack("<I", WINDOW)
-        return head + self._instruction(op, moving) + struct.pack("<I", END_LOOP)
+    def _placed(self, op: Op, loops: list[LoopSpan], batch: int) -> bytes:
+        """An instruction whose operands move with the loops around it; batch norms see all windows."""
+        placed = {}
+        for name, value in zip(OPERATIONS[op.kind].operands, op.operands, strict=True):
+            if value is None:
+                continue
+            shape: tuple[int, ...] = ()
+            if op.kind in WHOLE_BATCH and name in ("x", "y", "dx", "dy"):
+                if value.step:
+                    raise AssertionError(f"{value}: a part of a batch is not dense")
+                shape = whole_batch_shape(value, batch)
+            placed[value] = self.view(value, shape, tuple(loop.stride(value) for loop in loops))
+        in_window = bool(loops) and loops[-1].windows
+        mark = struct.pack("<I", WINDOW) if in_window and op.kind in ASK_FOR_WINDOW else b""
+        return mark + self._instruction(op, placed)
 
     def _instruction(self, op: Op, placed: Mapping[Value, int] = MappingProxyType({})) -> bytes:
         """`placed`: the views of operands that are not seen as they are."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 from schemas.plan import Region
 from schemas.plan_operations import OPERATIONS
@@ -13,6 +14,8 @@ Number = int | float
 
 #: Kinds that no plan has: a view of the same memory, and padding that the next convolution takes over.
 RESHAPE, PAD = "reshape", "pad"
+#: What stands between them runs `rounds` times: over parts of the channels, or (`windows`) over the windows of a batch.
+LOOP, END_LOOP = "loop", "end_loop"
 
 
 @dataclass(eq=False, slots=True)
@@ -22,15 +25,19 @@ class Storage:
     region: Region
     bytes: int
     offset: int | None = None
+    windows: int = 1
+    """Windows of a batch that lie in it side by side."""
 
 
 @dataclass(eq=False, slots=True)
 class Value:
-    """A dense float32 tensor without the batch dimension."""
+    """A dense float32 tensor without the batch dimension: a whole storage, or a part of one that moves with a loop."""
 
     name: str
     shape: tuple[int, ...]
     storage: Storage
+    step: int = 0
+    """Bytes that it moves by in each round of the loop over channels around it."""
 
     @classmethod
     def new(cls, name: str, shape: tuple[int, ...], region: Region = Region.ARENA, offset: int | None = None) -> Value:
@@ -39,10 +46,35 @@ class Value:
     def reshaped(self, name: str, shape: tuple[int, ...]) -> Value:
         if math.prod(shape) != math.prod(self.shape):
             raise ValueError(f"{self.name}: {self.shape} cannot be seen as {shape}")
-        return Value(name, shape, self.storage)
+        return Value(name, shape, self.storage, self.step)
+
+    def part(self, rounds: int) -> Value:
+        """The channels of one round, out of `rounds`."""
+        if rounds == 1:
+            return self
+        if self.step or self.shape[0] % rounds:
+            raise AssertionError(f"{self} cannot be taken in {rounds} parts")
+        shape = (self.shape[0] // rounds, *self.shape[1:])
+        return Value(self.name, shape, self.storage, 4 * math.prod(shape))
+
+    @property
+    def bytes(self) -> int:
+        return 4 * math.prod(self.shape)
 
     def __str__(self) -> str:
         return f"{self.name}[{'x'.join(map(str, self.shape))}]"
+
+
+@cache
+def _places(kind: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Which operands are read, and which are written."""
+    if kind in (LOOP, END_LOOP):
+        return (), ()
+    if kind in (RESHAPE, PAD):
+        return (0,), (1,)
+    spec = OPERATIONS[kind]
+    read, written = ([at for at, name in enumerate(spec.operands) if (name in spec.writes) == w] for w in (False, True))
+    return tuple(read), tuple(written)
 
 
 @dataclass(eq=False, slots=True)
@@ -56,13 +88,8 @@ class Op:
     """The user's name for the module that it comes from."""
 
     def _select(self, written: bool) -> tuple[Value, ...]:
-        if self.kind in (RESHAPE, PAD):
-            chosen = self.operands[1:] if written else self.operands[:1]
-        else:
-            spec = OPERATIONS[self.kind]
-            pairs = zip(spec.operands, self.operands, strict=True)
-            chosen = tuple(value for name, value in pairs if (name in spec.writes) == written)
-        return tuple(value for value in chosen if value is not None)
+        operands = self.operands
+        return tuple(v for at in _places(self.kind)[written] if (v := operands[at]) is not None)
 
     @property
     def inputs(self) -> tuple[Value, ...]:
@@ -85,6 +112,9 @@ class Op:
         return value
 
     def __str__(self) -> str:
+        if self.kind in (LOOP, END_LOOP):
+            over = "windows" if self.attributes.get("windows") else "parts of the channels"
+            return f"for each of {self.attributes['rounds']} {over}:" if self.kind == LOOP else "end"
         into = ", ".join(map(str, self.outputs))
         of = ", ".join(map(str, self.inputs))
         settings = "".join(f" {key}={value}" for key, value in self.attributes.items())
@@ -132,14 +162,57 @@ class Program:
         return iter(self.ops)
 
 
+@dataclass(frozen=True, slots=True)
+class LoopSpan:
+    """Where a loop stands in a program: the indices of its two ends."""
+
+    start: int
+    end: int
+    rounds: int
+    windows: bool
+
+    def __contains__(self, at: int) -> bool:
+        return self.start < at < self.end
+
+    def stride(self, value: Value) -> int:
+        """Bytes that a value moves by with each of its rounds; 0 where it stays."""
+        if not self.windows:
+            return value.step
+        return value.storage.bytes // value.storage.windows if value.storage.windows > 1 else 0
+
+
+def find_loops(ops: list[Op]) -> list[LoopSpan]:
+    """Inner ones before those around them."""
+    found, open_at = [], []
+    for at, op in enumerate(ops):
+        if op.kind == LOOP:
+            open_at.append(at)
+        elif op.kind == END_LOOP:
+            start = open_at.pop()
+            head = ops[start].attributes
+            found.append(LoopSpan(start, at, int(head["rounds"]), bool(head.get("windows"))))
+    return found
+
+
+def in_loop(ops: list[Op], rounds: int, windows: bool = False) -> list[Op]:
+    """`ops` as the body of a loop; as they are where there is one round."""
+    if rounds == 1 or not ops:
+        return ops
+    settings: dict[str, Number] = {"rounds": rounds, "windows": int(windows)}
+    return [Op(LOOP, (), settings), *ops, Op(END_LOOP, (), settings)]
+
+
 def print_ops(ops: list[Op]) -> str:
     """One operation a line; with offsets once they are known."""
     lines = []
+    depth = 0
     for op in ops:
+        depth -= op.kind == END_LOOP
         places = {
             f"{value.storage.region.name.lower()}+{value.storage.offset}"
             for value in op.outputs
             if value.storage.offset is not None
         }
-        lines.append(f"{op}{'  @ ' + ', '.join(sorted(places)) if places else ''}")
+        lines.append(f"{'    ' * depth}{op}{'  @ ' + ', '.join(sorted(places)) if places else ''}")
+        depth += op.kind == LOOP
     return "\n".join(lines)

@@ -29,4 +29,21 @@ class Problem(Generic[Key]):
 
     def lower_bound(self) -> int:
         """The largest live set: no arena can be smaller."""
-        return max((self.live_bytes(buffer.start) for buffer in self.buffers), default=0)
+        return self.peak()[1]
+
+    def peak(self) -> tuple[int, int]:
+        """The first step at which most lives, and how many bytes these are."""
+        changes: dict[int, int] = {}
+        for buffer in self.buffers:
+            changes[buffer.start] = changes.get(buffer.start, 0) + buffer.bytes
+            changes[buffer.end] = changes.get(buffer.end, 0) - buffer.bytes
+        best, at, live = 0, 0, 0
+        for step in sorted(changes):
+            live += changes[step]
+            if live > best:
+                best, at = live, step
+        return at, best
+
+    def steps_above(self, most: int) -> list[int]:
+        """Steps at which more than `most` bytes live, one of each stretch between two changes."""
+        return [step for step in sorted({buffer.start for buffer in self.buffers}) if self.live_bytes(step) > most]

@@ -92,7 +92,8 @@ class Backward:
             return None
         for value, gradient in self.parameter_gradients.items():
             if value.storage is parameter.storage:
-                return gradient if value is parameter else gradient.reshaped(gradient.name, parameter.shape)
+                same = value is parameter
+                return gradient if same else Value(gradient.name, parameter.shape, gradient.storage, parameter.step)
         return None
 
     def accumulator_or_scratch(self, parameter: Value) -> Value:

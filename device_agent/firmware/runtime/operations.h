@@ -62,7 +62,17 @@ enum { BT_OP_END = 0, BT_OP_LOOP = 1, BT_OP_END_LOOP = 2, BT_OP_WINDOW = 3, BT_O
     X(tanh_backward, 61, 3, 0, 0x04)                       \
     X(batch_norm_forward, 62, 5, 1, 0x18)                  \
     X(batch_norm_backward, 63, 7, 0, 0x70)                 \
-    X(batch_norm_track, 64, 3, 2, 0x06)
+    X(batch_norm_track, 64, 3, 2, 0x06)                    \
+    X(norm_row_statistics, 65, 2, 0, 0x02)                 \
+    X(group_norm_finish, 66, 2, 3, 0x02)                   \
+    X(norm_apply, 67, 5, 0, 0x10)                          \
+    X(norm_backward_sums, 68, 4, 0, 0x08)                  \
+    X(group_norm_backward_finish, 69, 6, 2, 0x38)          \
+    X(norm_backward_apply, 70, 6, 0, 0x20)                 \
+    X(tap_covariance, 71, 3, 11, 0x06)                     \
+    X(normed_weight_gradient, 72, 8, 1, 0x80)              \
+    X(active_sums, 73, 5, 4, 0x18)                         \
+    X(pooled_norm_sums, 74, 4, 4, 0x08)
 
 #define BT_NUMBER_OF(name, number, views, immediates, writes) BT_NUMBER_##name = (number),
 enum { BT_OPERATIONS(BT_NUMBER_OF) BT_NUMBERS_END };

@@ -86,6 +86,9 @@ static uint64_t work_of(const bt_instruction *in, const bt_tensor *view) {
             outputs = view[1].count, gathered = (uint64_t)in->immediate[0] * in->immediate[1]; break;
         case 29: case 31: case 55: case 57:
             outputs = view[0].count, gathered = (uint64_t)in->immediate[0] * in->immediate[1]; break;
+        case 71: outputs = view[2].count, gathered = view[0].count; break;                      /* tap_covariance */
+        case 72: outputs = view[0].count, gathered = view[2].count; break;                      /* its use */
+        case 73: outputs = view[3].count, gathered = (uint64_t)in->immediate[0] * in->immediate[1]; break;
         default: break;
     }
     if (outputs && gathered > UINT64_MAX / 2 / outputs) return UINT64_MAX / 2;

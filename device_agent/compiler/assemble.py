@@ -1,0 +1,50 @@
+"""Graph and choices -> the programs of a plan, without offsets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from device_agent.compiler.batch import tracking, widen
+from device_agent.compiler.differentiate import Streams, inference, training, update
+from device_agent.compiler.in_place import reuse_parts, share_storage
+from device_agent.compiler.ir import Graph, Program, Value
+from device_agent.compiler.schedule import drop_views
+from device_agent.compiler.training_options import Loss, Optimizer
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be trained, and how: everything that the choices of the planner do not touch."""
+
+    graph: Graph
+    loss: Loss
+    class_weights: Value | None
+    optimizer: Optimizer
+    batch: int
+    together: bool
+    """Batch norms are exact: the training program runs over all windows of a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    infer: Program
+    train: Program
+    update: Program
+    loss: Value
+    inputs: Value | None
+    """Of all windows of a batch, where they are trained on together."""
+
+
+def assemble(task: Task, streams: Streams) -> Programs:
+    graph = task.graph
+    inputs = Value.new("inputs of the batch", graph.input.shape) if task.together else None
+    inferring = drop_views(inference(graph, streams))
+    learning, loss = training(graph, task.loss, task.class_weights, inputs, streams)
+    drop_views(learning)
+    updating = update(graph, task.optimizer)
+    if inputs is not None:
+        widen(learning, task.batch, frozenset({inputs.storage, loss.storage}))
+        updating.ops += tracking(graph.ops, learning)
+    for program in (inferring, learning):
+        reuse_parts(share_storage(program))
+    return Programs(inferring, learning, updating, loss, inputs)

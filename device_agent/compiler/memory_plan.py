@@ -1,0 +1,80 @@
+"""The planner: chains, what is chosen for each, and the arena that comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from device_agent.compiler.allocate import Arena, allocate_arena, slot_bytes
+from device_agent.compiler.assemble import Programs, Task, assemble
+from device_agent.compiler.differentiate import wanted_values
+from device_agent.compiler.errors import CompileError
+from device_agent.compiler.ir import Program
+from device_agent.compiler.macs import count_macs, forward_macs
+from device_agent.compiler.schedule import lifetimes
+from device_agent.compiler.search import Choices, Search, Trial
+from device_agent.compiler.stream.chains import Chain, find_chains
+from device_agent.compiler.stream.choice import candidates, plain
+from schemas.plan import Region
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    programs: Programs
+    arena: Arena
+    chains: tuple[tuple[int, ...], ...]
+    choices: Choices
+
+
+def plan_memory(task: Task, preparing: Program, budget: int | None, techniques: frozenset[str]) -> MemoryPlan:
+    """Raises CompileError when nothing fits the budget, with what stands in the way and the smallest one that works."""
+    graph = task.graph
+    found = find_chains(graph)
+    chains = [Chain(tuple(graph.ops[at] for at in indices)) for indices in found]
+    wanted = wanted_values(graph)
+    options = [list(candidates(chain, chain.values[0] in wanted, techniques)) for chain in chains]
+    trained = sum(p.value.storage.bytes for p in graph.parameters if p.trained)
+    weights = sum(p.value.storage.bytes for p in graph.parameters)
+    besides = weights + trained + trained * task.optimizer.states
+
+    def attempt(choices: Choices) -> Trial:
+        made = assemble(task, list(zip(found, choices, strict=True)))
+        before = frozenset({graph.input.storage} | ({made.inputs.storage} if made.inputs else set()))
+        problems = tuple(lifetimes(program, Region.ARENA, before) for program in (preparing, made.infer, made.train))
+        arena = max(problem.lower_bound() for problem in problems)
+        rest = besides + slot_bytes([made.infer, made.train], Region.SCALARS)
+        macs = count_macs(made.train)
+        return Trial(choices, rest + arena, macs.forward + macs.backward, problems, rest)
+
+    rounds = [[n for n in range(1, chain.most_rounds + 1) if chain.most_rounds % n == 0] for chain in chains]
+    search = Search(attempt, options, rounds, [_touched(chain) for chain in chains], max(1, forward_macs(graph)))
+    start = tuple(plain(chain) for chain in chains)
+    if budget is None:
+        trial = search.without_limit(start)
+    else:
+        trial, fits = search.within(start, budget)
+        if not fits:
+            raise CompileError(_too_small(budget, trial))
+    programs = assemble(task, list(zip(found, trial.choices, strict=True)))
+    arena = allocate_arena(
+        [preparing, programs.infer, programs.train],
+        graph.input.storage,
+        programs.inputs.storage if programs.inputs else None,
+    )
+    return MemoryPlan(programs, arena, tuple(found), trial.choices)
+
+
+def _touched(chain: Chain) -> frozenset[str]:
+    """Names of what the choice for a chain can make smaller: everything but its input and output."""
+    inner = {value.name for value in chain.values[1:-1]}
+    return frozenset(inner | {f"d_{name}" for name in (*inner, chain.values[-1].name)})
+
+
+def _too_small(budget: int, smallest: Trial) -> str:
+    problem = max(smallest.problems, key=lambda each: each.lower_bound())
+    step, _ = problem.peak()
+    live = sorted((b for b in problem.buffers if b.start <= step < b.end), key=lambda b: -b.bytes)
+    names = ", ".join(f"{buffer.name} {buffer.bytes:,}" for buffer in live[:5])
+    return (
+        f"a training state of {budget:,} bytes is too small: the smallest that works is {smallest.total_bytes:,} "
+        f"bytes; {smallest.rest_bytes:,} of them are weights, gradients and optimiser, and at the peak live {names}"
+    )

@@ -1,0 +1,86 @@
+"""What can be chosen for a chain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from device_agent.compiler.stream.chains import CONV, Chain
+
+ALL = frozenset({"rounds", "drop", "transient", "pooled_sums", "first_layer", "gradients_twice"})
+"""The techniques, by the names of their switches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Indices are those of the chain's values."""
+
+    rounds: int = 1
+    """In how many parts the channels are taken; one: the tensors are whole."""
+    kept: frozenset[int] = frozenset()
+    """Whole from the forward to the backward pass. What is not kept is computed again."""
+    transient: frozenset[int] = frozenset()
+    """Whole in the forward pass, because it would be computed twice there, and then dropped."""
+    pooled_sums: bool = False
+    """The last norm's backward sums come from what was kept of each pooled cell (kernels/pooled_norm.c)."""
+    first_layer: bool = False
+    """The first layer's weight gradient follows from sums (kernels/first_layer.c)."""
+
+    gradients_twice: bool = False
+    """Input gradients of convolutions between norms are computed for each sweep instead of being whole for a while."""
+
+    def __str__(self) -> str:
+        words = [f"{self.rounds} parts" if self.rounds > 1 else "whole"]
+        words += [f"keeps {','.join(map(str, sorted(self.kept)))}"] if self.kept else []
+        words += [f"holds {','.join(map(str, sorted(self.transient)))}"] if self.transient else []
+        words += ["pooled sums"] if self.pooled_sums else []
+        words += ["first layer by sums"] if self.first_layer else []
+        words += ["gradients twice"] if self.gradients_twice else []
+        return "; ".join(words)
+
+
+def plain(chain: Chain) -> Choice:
+    """Everything whole, every convolution's output kept."""
+    return Choice(kept=frozenset(chain.inner_convolutions))
+
+
+def candidates(chain: Chain, wants_input: bool, techniques: frozenset[str] = ALL) -> Iterator[Choice]:
+    """The choices worth looking at; `wants_input`: somebody needs the gradient of the chain's input."""
+    convolutions = chain.inner_convolutions
+    most = chain.most_rounds if "rounds" in techniques else 1
+    by_sums = {True, False} if can_use_sums(chain, wants_input) and "first_layer" in techniques else {False}
+    pooled = {True, False} if ends_pooled(chain) and "pooled_sums" in techniques else {False}
+    behind_norms = any(op.kind == CONV for op in chain.ops[min(chain.norms, default=len(chain.ops)) :])
+    twice = {False, behind_norms and "gradients_twice" in techniques}
+    for rounds in sorted({1, most}):
+        states: tuple[str, ...] = (
+            ("kept", "dropped") if rounds == 1 or "transient" not in techniques else ("kept", "held", "dropped")
+        )
+        if "drop" not in techniques:
+            states = ("kept",)
+        for chosen in product(states, repeat=len(convolutions)):
+            kept = frozenset(i for i, state in zip(convolutions, chosen, strict=True) if state == "kept")
+            held = frozenset(i for i, state in zip(convolutions, chosen, strict=True) if state == "held")
+            for pooling in sorted(pooled):
+                for sums in sorted(by_sums):
+                    for again in sorted(twice if rounds > 1 and not sums else {False}):
+                        yield Choice(rounds, kept, held, pooling, sums, again)
+
+
+def can_use_sums(chain: Chain, wants_input: bool) -> bool:
+    """A convolution without bias and a group norm begin the network, and the sums cost less than they save."""
+    first = chain.ops[0]
+    if wants_input or not chain.reads_all_channels or first.optional("bias") is not None:
+        return False
+    weight = first.operand("weight")
+    taps = weight.bytes // 4 // weight.shape[0]
+    return 1 in chain.norms and (taps + 1) / 2 <= weight.shape[0] and taps <= 1024
+
+
+def ends_pooled(chain: Chain) -> bool:
+    kinds = [op.kind for op in chain.ops[-3:]]
+    if kinds != ["group_norm_forward", "relu_forward", "average_pool_forward"]:
+        return False
+    pool = chain.ops[-1].attributes
+    return len(chain.norms) > 1 and pool["kernel_h"] * pool["kernel_w"] <= 255

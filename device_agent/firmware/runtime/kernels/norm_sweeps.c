@@ -1,0 +1,139 @@
+/* Group norm in sweeps, for a tensor whose channels come and go in a loop. B is the channels at hand, C all of them.
+ * In kernels/group_norm.c the same functions run over a whole tensor: the bits are the same. */
+#include "kernel.h"
+#include "norm_rows.h"
+
+/* x [B][...] and `v`, B pairs. */
+static bool pairs(const bt_operands *o, uint32_t v, uint32_t channels) {
+    return bt_shape_is(&o->view[v], 2, channels, 2, 0, 0);
+}
+
+static bool is_row(const bt_operands *o, uint32_t v, uint32_t channels) {
+    return bt_shape_is(&o->view[v], 1, channels, 0, 0, 0);
+}
+
+BT_CHECK(norm_row_statistics) { return o->view[0].rank && pairs(o, 1, o->view[0].dims[0]); }
+
+static void row_statistics(void *arg, uint32_t c) {
+    const bt_operands *o = arg;
+    const uint32_t n = o->view[0].count / o->view[0].dims[0];
+    bt_row_statistics(o->view[0].data + c * n, n, o->view[1].data + 2 * c);
+}
+
+/* rows [B][mean, sum of squares about it] */
+BT_RUN(norm_row_statistics) {
+    bt_port_parallel(o->run->port, row_statistics, (void *)(uintptr_t)o, o->view[0].dims[0]);
+}
+
+static bool finish_fits(const bt_operands *o, uint32_t channels) {
+    const uint32_t groups = o->immediate[0], n = o->immediate[1];
+    return groups && channels % groups == 0 && n && n <= (1u << 26) / channels;
+}
+
+BT_CHECK(group_norm_finish) {
+    const uint32_t channels = o->view[0].rank ? o->view[0].dims[0] : 0;
+    return channels && pairs(o, 0, channels) && pairs(o, 1, channels) && finish_fits(o, channels) &&
+           bt_float_bits(o->immediate[2]) > 0.0f;
+}
+
+/* rows [C][mean, squares] -> statistics [C][mean, 1/deviation], the same for all channels of a group; in place or not.
+ * Immediates: groups, values of a channel, eps. */
+BT_RUN(group_norm_finish) {
+    const uint32_t groups = o->immediate[0], n = o->immediate[1], channels = o->view[0].dims[0] / groups;
+    for (uint32_t g = 0; g < groups; g++) {
+        const float *row = o->view[0].data + 2 * g * channels;
+        float all[2] = {0}, *out = o->view[1].data + 2 * g * channels;
+        for (uint32_t k = 0; k < channels; k++) bt_join_statistics(all, row + 2 * k, k, n);
+        const float inverse = bt_inverse_deviation(all[1], (float)(channels * n), bt_float_bits(o->immediate[2]));
+        for (uint32_t k = 0; k < channels; k++) {
+            out[2 * k] = all[0];
+            out[2 * k + 1] = inverse;
+        }
+    }
+}
+
+BT_CHECK(norm_apply) {
+    const bt_tensor *x = &o->view[0];
+    const uint32_t channels = x->rank ? x->dims[0] : 0;
+    return channels && pairs(o, 1, channels) && is_row(o, 2, channels) && is_row(o, 3, channels) &&
+           bt_same_shape(x, &o->view[4]);
+}
+
+static void apply(void *arg, uint32_t c) {
+    const bt_operands *o = arg;
+    const uint32_t n = o->view[0].count / o->view[0].dims[0];
+    const float *statistics = o->view[1].data + 2 * c;
+    bt_norm_row(o->view[0].data + c * n, o->view[4].data + c * n, n, statistics[0],
+                o->view[2].data[c] * statistics[1], o->view[3].data[c]);
+}
+
+/* y = (x - mean) * (gamma / deviation) + beta */
+BT_RUN(norm_apply) { bt_port_parallel(o->run->port, apply, (void *)(uintptr_t)o, o->view[0].dims[0]); }
+
+BT_CHECK(norm_backward_sums) {
+    const bt_tensor *x = &o->view[1];
+    const uint32_t channels = x->rank ? x->dims[0] : 0;
+    return channels && bt_same_shape(x, &o->view[0]) && pairs(o, 2, channels) && pairs(o, 3, channels);
+}
+
+static void backward_sums(void *arg, uint32_t c) {
+    const bt_operands *o = arg;
+    const uint32_t n = o->view[0].count / o->view[0].dims[0];
+    const float *dy = o->view[0].data + c * n, *statistics = o->view[2].data + 2 * c;
+    float *out = o->view[3].data + 2 * c;
+    out[0] = bt_sum(dy, n);
+    out[1] = bt_centred_dot(dy, o->view[1].data + c * n, n, statistics[0]) * statistics[1];
+}
+
+/* sums [B][sum dy, sum dy x̂] */
+BT_RUN(norm_backward_sums) {
+    bt_port_parallel(o->run->port, backward_sums, (void *)(uintptr_t)o, o->view[0].dims[0]);
+}
+
+BT_CHECK(group_norm_backward_finish) {
+    const uint32_t channels = o->view[0].rank ? o->view[0].dims[0] : 0;
+    return channels && pairs(o, 0, channels) && pairs(o, 1, channels) && is_row(o, 2, channels) &&
+           pairs(o, 3, channels) && is_row(o, 4, channels) && is_row(o, 5, channels) && finish_fits(o, channels);
+}
+
+/* sums and statistics [C][2] -> means [C][mean(g), mean(g x̂) / deviation] with g = gamma dy, the same for all channels of
+ * a group; dgamma += sum dy x̂, dbeta += sum dy. Immediates: groups, values of a channel. */
+BT_RUN(group_norm_backward_finish) {
+    const uint32_t groups = o->immediate[0], n = o->immediate[1], channels = o->view[0].dims[0] / groups;
+    const float *sums = o->view[0].data, *gamma = o->view[2].data;
+    for (uint32_t g = 0; g < groups; g++) {
+        const float count = (float)(channels * n);
+        float sum = 0.0f, sum_xhat = 0.0f;
+        for (uint32_t c = g * channels; c < (g + 1) * channels; c++) {
+            const float plain = sums[2 * c], dot = sums[2 * c + 1];
+            o->view[5].data[c] += plain;
+            o->view[4].data[c] += dot;
+            sum = fmaf(gamma[c], plain, sum);
+            sum_xhat = fmaf(gamma[c], dot, sum_xhat);
+        }
+        for (uint32_t c = g * channels; c < (g + 1) * channels; c++) {
+            o->view[3].data[2 * c] = sum / count;
+            o->view[3].data[2 * c + 1] = sum_xhat / count * o->view[1].data[2 * c + 1];
+        }
+    }
+}
+
+BT_CHECK(norm_backward_apply) {
+    const bt_tensor *x = &o->view[1];
+    const uint32_t channels = x->rank ? x->dims[0] : 0;
+    return channels && bt_same_shape(x, &o->view[0]) && pairs(o, 2, channels) && pairs(o, 3, channels) &&
+           is_row(o, 4, channels) && bt_same_shape(x, &o->view[5]);
+}
+
+static void backward_apply(void *arg, uint32_t c) {
+    const bt_operands *o = arg;
+    const uint32_t n = o->view[0].count / o->view[0].dims[0];
+    const float *statistics = o->view[2].data + 2 * c, *means = o->view[3].data + 2 * c;
+    bt_norm_row_backward(o->view[0].data + c * n, o->view[1].data + c * n, o->view[5].data + c * n, n, statistics[0],
+                         statistics[1], o->view[4].data[c], means[0], means[1]);
+}
+
+/* dx = (gamma dy - mean(g) - x̂ mean(g x̂)) / deviation; dx may be dy or x. */
+BT_RUN(norm_backward_apply) {
+    bt_port_parallel(o->run->port, backward_apply, (void *)(uintptr_t)o, o->view[0].dims[0]);
+}
