@@ -3,38 +3,19 @@
 #ifndef BIOTRAIN_NORM_ROWS_H
 #define BIOTRAIN_NORM_ROWS_H
 
-#include "arithmetic.h"
+#include "kernel.h"
 
-/* Sum of (x - mean)^2. */
-static inline float bt_sum_of_squares(const float *x, uint32_t n, float mean) {
-    float lane[BT_LANES] = {0};
-    uint32_t i = 0;
-    for (; i + BT_LANES <= n; i += BT_LANES)
-        for (uint32_t j = 0; j < BT_LANES; j++) {
-            const float d = x[i + j] - mean;
-            lane[j] = fmaf(d, d, lane[j]);
-        }
-    for (uint32_t j = 0; i + j < n; j++) {
-        const float d = x[i + j] - mean;
-        lane[j] = fmaf(d, d, lane[j]);
-    }
-    return bt_fold_lanes(lane);
-}
-
-/* Sum of dy * (x - mean). */
-static inline float bt_centred_dot(const float *dy, const float *x, uint32_t n, float mean) {
-    float lane[BT_LANES] = {0};
-    uint32_t i = 0;
-    for (; i + BT_LANES <= n; i += BT_LANES)
-        for (uint32_t j = 0; j < BT_LANES; j++) lane[j] = fmaf(dy[i + j], x[i + j] - mean, lane[j]);
-    for (uint32_t j = 0; i + j < n; j++) lane[j] = fmaf(dy[i + j], x[i + j] - mean, lane[j]);
-    return bt_fold_lanes(lane);
-}
+/* Sums in eight lanes (kernels/norm_rows.c), built once for each set of kernels. */
+#define bt_row_sum BT_JOIN(bt_row_sum, of, BT_KERNEL_SET)
+#define bt_centred_product BT_JOIN(bt_centred_product, of, BT_KERNEL_SET)
+float bt_row_sum(const float *x, uint32_t n);
+/* Sum of (a - mean_a) * (b - mean_b); with b = a of squares, with a mean of 0 of plain values. */
+float bt_centred_product(const float *a, float mean_a, const float *b, float mean_b, uint32_t n);
 
 /* A channel's mean and its sum of squares about that mean: offsets must not cancel digits. */
 static inline void bt_row_statistics(const float *x, uint32_t n, float out[2]) {
-    out[0] = bt_sum(x, n) / (float)n;
-    out[1] = bt_sum_of_squares(x, n, out[0]);
+    out[0] = bt_row_sum(x, n) / (float)n;
+    out[1] = bt_centred_product(x, out[0], x, out[0], n);
 }
 
 /* Channel number `k` (0-based) of a group joins the ones before it (Chan, Golub and LeVeque, 1983):

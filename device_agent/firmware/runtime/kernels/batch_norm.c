@@ -1,23 +1,13 @@
 /* Exact batch norm over the windows of a batch: x [B][C][n], statistics [C][mean, 1/deviation, variance].
  * Sums run over each window's channel in eight lanes, then over the windows in order; two sweeps, so that offsets do not
  * cancel digits. */
-#include "kernel.h"
+#include "norm_rows.h"
 
 static bool fits(const bt_operands *o, const bt_tensor *x, uint32_t statistics, uint32_t from, uint32_t to) {
     if (x->rank != 3 || o->view[statistics].count != 3 * x->dims[1] || x->dims[0] * x->dims[2] < 2) return false;
     for (uint32_t v = from; v < to; v++)
         if (!bt_shape_is(&o->view[v], 1, x->dims[1], 0, 0, 0)) return false;
     return true;
-}
-
-/* sum of a * (x - mean), with x for a where `a` is left out: then of squares */
-static float centred(const float *a, const float *x, uint32_t n, float mean) {
-    float lane[BT_LANES] = {0};
-    for (uint32_t i = 0; i < n; i++) {
-        const float d = x[i] - mean;
-        lane[i % BT_LANES] = fmaf(a ? a[i] : d, d, lane[i % BT_LANES]);
-    }
-    return bt_fold_lanes(lane);
 }
 
 BT_CHECK(batch_norm_forward) {
@@ -31,9 +21,12 @@ BT_RUN(batch_norm_forward) {
     const uint32_t windows = x->dims[0], channels = x->dims[1], n = x->dims[2];
     for (uint32_t c = 0; c < channels; c++) {
         float *statistics = o->view[3].data + 3 * c, sum = 0.0f, squares = 0.0f;
-        for (uint32_t b = 0; b < windows; b++) sum += bt_sum(x->data + (b * channels + c) * n, n);
+        for (uint32_t b = 0; b < windows; b++) sum += bt_row_sum(x->data + (b * channels + c) * n, n);
         const float mean = sum / (float)(windows * n);
-        for (uint32_t b = 0; b < windows; b++) squares += centred(NULL, x->data + (b * channels + c) * n, n, mean);
+        for (uint32_t b = 0; b < windows; b++) {
+            const float *row = x->data + (b * channels + c) * n;
+            squares += bt_centred_product(row, mean, row, mean, n);
+        }
         const float variance = squares / (float)(windows * n);
         const float inverse = 1.0f / sqrtf(variance + bt_float_bits(o->immediate[0]));
         const float gain = o->view[1].data[c] * inverse, beta = o->view[2].data[c];
@@ -61,8 +54,8 @@ BT_RUN(batch_norm_backward) {
         float plain = 0.0f, dot = 0.0f;
         for (uint32_t b = 0; b < windows; b++) {
             const uint32_t at = (b * channels + c) * n;
-            plain += bt_sum(dy->data + at, n);
-            dot += centred(dy->data + at, x->data + at, n, mean);
+            plain += bt_row_sum(dy->data + at, n);
+            dot += bt_centred_product(dy->data + at, 0.0f, x->data + at, mean, n);
         }
         dot *= inverse;
         o->view[5].data[c] += dot;

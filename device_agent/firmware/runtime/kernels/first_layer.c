@@ -3,7 +3,7 @@
  * when all channels have been seen. The weight gradient is linear in da, so it follows from three sums over output
  * positions t: P = sum dy x_k, of each channel; s = sum x_k; and sum x̂ x_k, which follows from the weights and from
  * C = sum (x_j - mean x_j)(x_k - mean x_k), since x̂ is linear in the taps x_k that an output is made of. */
-#include "kernel.h"
+#include "norm_rows.h"
 
 typedef struct taps {
     int32_t channels, h, w, kh, kw, ho, wo, stride_h, stride_w, top, left, dilation_h, dilation_w;
@@ -27,7 +27,7 @@ static bool read_taps(const bt_operands *o, taps *t) {
 }
 
 BT_CHECK(tap_covariance) {
-    taps t;
+    taps t = {0};
     if (!read_taps(o, &t)) return false;
     const uint64_t count = (uint64_t)t.channels * (uint64_t)t.kh * (uint64_t)t.kw;
     return count <= 1024 && bt_shape_is(&o->view[1], 1, (uint32_t)count, 0, 0, 0) &&
@@ -47,18 +47,23 @@ static inline float tap_value(const float *row, const taps *t, int32_t shift, in
     return row && at >= 0 && at < t->w ? row[at] : 0.0f;
 }
 
+static float sum_of_row(const float *x, const taps *t, int32_t shift) {
+    float lane[BT_LANES] = {0};
+    for (int32_t i = 0; i < t->wo; i++) lane[i % BT_LANES] += tap_value(x, t, shift, i);
+    return bt_fold_lanes(lane);
+}
+
 /* Eight lanes over the outputs of a row; the rows in order. */
 static void sum_tap(void *arg, uint32_t index) {
     const bt_operands *o = arg;
-    taps t;
+    taps t = {0};
     read_taps(o, &t);
     float sum = 0.0f;
     for (int32_t row = 0; row < t.ho; row++) {
         int32_t shift;
         const float *x = tap_row(o, &t, (int32_t)index, row, &shift);
-        float lane[BT_LANES] = {0};
-        for (int32_t i = 0; i < t.wo; i++) lane[i % BT_LANES] += tap_value(x, &t, shift, i);
-        sum += bt_fold_lanes(lane);
+        if (x && t.stride_w == 1 && shift >= 0 && t.wo + shift <= t.w) sum += bt_row_sum(x + shift, (uint32_t)t.wo);
+        else sum += sum_of_row(x, &t, shift);
     }
     o->view[1].data[index] = sum;
 }
@@ -70,24 +75,20 @@ static float covariance(const bt_operands *o, const taps *t, int32_t j, int32_t 
         const float *a = tap_row(o, t, j, row, &shift_j), *b = tap_row(o, t, k, row, &shift_k);
         float lane[BT_LANES] = {0};
         if (a && b && t->stride_w == 1 && shift_j >= 0 && shift_k >= 0 && t->wo + shift_j <= t->w && t->wo + shift_k <= t->w) {
-            a += shift_j, b += shift_k;
-            int32_t i = 0;
-            for (; i + BT_LANES <= t->wo; i += BT_LANES)
-                for (int32_t l = 0; l < BT_LANES; l++) lane[l] = fmaf(a[i + l] - mean_j, b[i + l] - mean_k, lane[l]);
-            for (int32_t l = 0; i + l < t->wo; l++) lane[l] = fmaf(a[i + l] - mean_j, b[i + l] - mean_k, lane[l]);
+            sum += bt_centred_product(a + shift_j, mean_j, b + shift_k, mean_k, (uint32_t)t->wo);
         } else {
             for (int32_t i = 0; i < t->wo; i++)
                 lane[i % BT_LANES] = fmaf(tap_value(a, t, shift_j, i) - mean_j, tap_value(b, t, shift_k, i) - mean_k,
                                           lane[i % BT_LANES]);
+            sum += bt_fold_lanes(lane);
         }
-        sum += bt_fold_lanes(lane);
     }
     return sum;
 }
 
 static void covariance_row(void *arg, uint32_t index) {
     const bt_operands *o = arg;
-    taps t;
+    taps t = {0};
     read_taps(o, &t);
     const uint32_t count = o->view[1].count;
     const float positions = (float)(t.ho * t.wo), *sums = o->view[1].data;
@@ -119,10 +120,10 @@ static void gradient_channel(void *arg, uint32_t c) {
     const float *p = o->view[0].data + c * n, *weight = o->view[1].data + c * n, *sums = o->view[2].data;
     const float *means = o->view[5].data + 2 * c;
     const float mean = o->view[4].data[2 * c], inverse = o->view[4].data[2 * c + 1], gamma = o->view[6].data[c];
-    const float own_mean = bt_dot(weight, sums, n) / (float)o->immediate[0];
+    const float own_mean = bt_centred_product(weight, 0.0f, sums, 0.0f, n) / (float)o->immediate[0];
     float *dw = o->view[7].data + c * n;
     for (uint32_t k = 0; k < n; k++) {
-        const float along = fmaf(own_mean - mean, sums[k], bt_dot(weight, o->view[3].data + k * n, n));
+        const float along = fmaf(own_mean - mean, sums[k], bt_centred_product(weight, 0.0f, o->view[3].data + k * n, 0.0f, n));
         const float centred = fmaf(gamma, p[k], -means[0] * sums[k]);
         dw[k] = fmaf(fmaf(-means[1], along, centred), inverse, dw[k]);
     }

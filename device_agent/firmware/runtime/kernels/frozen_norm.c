@@ -1,5 +1,5 @@
 /* Batch norm with its running statistics held: y = (x - mean) * gamma / sqrt(var + eps) + beta, x [C][...]. */
-#include "kernel.h"
+#include "norm_rows.h"
 
 static bool per_channel(const bt_operands *o, const bt_tensor *x, uint32_t from, uint32_t to) {
     if (!x->rank) return false;
@@ -34,11 +34,9 @@ BT_RUN(frozen_norm_backward) {
     const uint32_t n = x->count / x->dims[0];
     for (uint32_t c = 0; c < x->dims[0]; c++) {
         const float inverse = 1.0f / sqrtf(var[c] + bt_float_bits(o->immediate[0])), gain = gamma[c] * inverse;
-        float lane[BT_LANES] = {0};
-        for (uint32_t i = 0; i < n; i++)
-            lane[i % BT_LANES] = fmaf(dy->data[c * n + i], x->data[c * n + i] - mean[c], lane[i % BT_LANES]);
-        o->view[6].data[c] += bt_fold_lanes(lane) * inverse;
-        o->view[7].data[c] += bt_sum(dy->data + c * n, n);
+        const float *row = dy->data + c * n;
+        o->view[6].data[c] += bt_centred_product(row, 0.0f, x->data + c * n, mean[c], n) * inverse;
+        o->view[7].data[c] += bt_row_sum(row, n);
         for (uint32_t i = c * n; i < (c + 1) * n; i++) dx->data[i] = dy->data[i] * gain;
     }
 }

@@ -1,6 +1,5 @@
 /* Group norm over one sample: x [C][...], C in `groups` groups; stats [groups][mean, 1/deviation].
  * Each channel has its mean and its squares about it in eight lanes; the channels of a group are joined in order. */
-#include "kernel.h"
 #include "norm_rows.h"
 
 BT_CHECK(group_norm_forward) {
@@ -53,8 +52,8 @@ BT_RUN(group_norm_backward) {
         const float count = (float)(channels * n);
         float sum = 0.0f, sum_xhat = 0.0f;
         for (uint32_t c = g * channels; c < (g + 1) * channels; c++) {
-            const float plain = bt_sum(dy->data + c * n, n);
-            const float dot = bt_centred_dot(dy->data + c * n, x->data + c * n, n, mean) * inverse;
+            const float plain = bt_row_sum(dy->data + c * n, n);
+            const float dot = bt_centred_product(dy->data + c * n, 0.0f, x->data + c * n, mean, n) * inverse;
             dbeta[c] += plain;
             dgamma[c] += dot;
             sum = fmaf(gamma[c], plain, sum);

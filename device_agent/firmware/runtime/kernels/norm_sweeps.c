@@ -1,6 +1,5 @@
 /* Group norm in sweeps, for a tensor whose channels come and go in a loop. B is the channels at hand, C all of them.
  * In kernels/group_norm.c the same functions run over a whole tensor: the bits are the same. */
-#include "kernel.h"
 #include "norm_rows.h"
 
 /* x [B][...] and `v`, B pairs. */
@@ -81,8 +80,8 @@ static void backward_sums(void *arg, uint32_t c) {
     const uint32_t n = o->view[0].count / o->view[0].dims[0];
     const float *dy = o->view[0].data + c * n, *statistics = o->view[2].data + 2 * c;
     float *out = o->view[3].data + 2 * c;
-    out[0] = bt_sum(dy, n);
-    out[1] = bt_centred_dot(dy, o->view[1].data + c * n, n, statistics[0]) * statistics[1];
+    out[0] = bt_row_sum(dy, n);
+    out[1] = bt_centred_product(dy, 0.0f, o->view[1].data + c * n, statistics[0], n) * statistics[1];
 }
 
 /* sums [B][sum dy, sum dy x̂] */
