@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from device_agent.compiler.compile import CompiledPlan, Signal
 
-PASSES = ("capture", "normalise", "differentiate", "in_place", "allocate")
+PASSES = ("capture", "normalise", "differentiate", "allocate")
+_UNITS = {"b": 1, "kb": 1_000, "mb": 1_000_000, "kib": 1_024, "mib": 1_048_576}
 
 
 def main(
@@ -27,6 +28,12 @@ def main(
     norm: Annotated[str, typer.Option(help="What batch norm becomes: group, frozen, batch (exact).")] = "group",
     batch: Annotated[int, typer.Option(min=1, help="Windows of one optimiser step.")] = 8,
     optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw: decides how much state is kept.")] = "sgd",
+    budget: Annotated[
+        str, typer.Option(help="The most that the training state may take, e.g. 300KB; left out: the best trade.")
+    ] = "",
+    without: Annotated[
+        str, typer.Option(help="Techniques that save memory and are not to be used: NAME,NAME; all for none of them.")
+    ] = "",
     input_size: Annotated[
         str, typer.Option("--input", help="Windows as CHANNELSxSAMPLES, e.g. 8x1900; the zoo has sizes of its own.")
     ] = "",
@@ -40,11 +47,13 @@ def main(
     Example:
 
         biotrain plan epidenet --norm group --json
+        biotrain plan mi-bminet --budget 300KB
         biotrain plan my_module.py:Model --input 8x1900 --out my.plan
     """
     if dump_ir and dump_ir not in PASSES:
         raise UserError(f"there is no pass {dump_ir!r}: choose one of {', '.join(PASSES)}")
-    plan, texts = _compile(model, mode, norm, batch, optimizer, input_size, sampling_rate)
+    limit = parse_bytes(budget) if budget else None
+    plan, texts = _compile(model, mode, norm, batch, optimizer, input_size, sampling_rate, limit, without)
     if out is not None:
         from biotrain.files import write_whole
 
@@ -59,14 +68,26 @@ def main(
 
 
 def _compile(
-    model: str, mode: str, norm: str, batch: int, optimizer: str, input_size: str, sampling_rate: float
+    model: str,
+    mode: str,
+    norm: str,
+    batch: int,
+    optimizer: str,
+    input_size: str,
+    sampling_rate: float,
+    budget: int | None,
+    without: str,
 ) -> tuple[CompiledPlan, dict[str, str]]:
     if find_spec("torch") is None:  # said once, in words, instead of wherever it is needed first
         raise UserError("compiling a model needs torch: install it with `pip install 'biotrain[torch]'`")
     from device_agent.compiler.compile import compile_model
     from device_agent.compiler.normalise import Norm
+    from device_agent.compiler.stream.choice import ALL
     from device_agent.compiler.training_options import Mode, Optimizer
 
+    left_out = frozenset(ALL if without == "all" else filter(None, (name.strip() for name in without.split(","))))
+    if unknown := sorted(left_out - ALL):
+        raise UserError(f"there is no technique {unknown[0]!r}: choose from {', '.join(sorted(ALL))}, or all")
     if norm not in list(Norm):
         raise UserError(f"there is no norm {norm!r}: choose one of {', '.join(Norm)}")
     if optimizer not in list(Optimizer):
@@ -90,6 +111,8 @@ def _compile(
         batch=batch,
         optimizer=Optimizer(optimizer),
         input_shape=shape,
+        budget=budget,
+        techniques=ALL - left_out,
         watch=texts.__setitem__,
     )
     return plan, texts
@@ -133,6 +156,19 @@ def _parse_size(text: str) -> tuple[int, int] | None:
     return int(channels), int(samples)
 
 
+def parse_bytes(text: str) -> int:
+    """300000, 300KB, 0.3MB, 293KiB. Raises UserError."""
+    number = text.strip().lower().rstrip("kmib").strip()
+    unit = text.strip().lower()[len(number) :].strip() or "b"
+    try:
+        size = float(number) * _UNITS[unit]
+    except (ValueError, KeyError):
+        size = 0
+    if not 1 <= size < 1e12:
+        raise UserError(f"{text!r} is no amount of memory: expected a number of bytes, e.g. 300KB, 0.3MB or 300000")
+    return int(size)
+
+
 def _print_table(report: dict[str, Any], file_bytes: int) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -145,6 +181,7 @@ def _print_table(report: dict[str, Any], file_bytes: int) -> None:
     rows: list[tuple[str, int | float, str]] = [
         ("trained parameters", report["params"], ""),
         ("forward", macs["forward"], "multiply-accumulates a window"),
+        ("computed again", macs["recompute"], "multiply-accumulates a window"),
         ("backward", macs["backward"], "multiply-accumulates a window"),
         ("training state in L2, at its peak", memory["total_bytes"], "bytes"),
         ("  weights", memory["weights_bytes"], "bytes"),
