@@ -51,6 +51,9 @@ class DeviceEventKind(IntEnum):
     """The candidate is gone; the serving weights were not touched."""
     ROLLED_BACK = 10
     """The weights before the last commit serve again."""
+    WEARER_CHOSEN = 11
+    WEARER_ERASED = 12
+    FACTORY_RESET = 13
 
 
 @dataclass(frozen=True, slots=True)

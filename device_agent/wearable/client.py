@@ -37,12 +37,15 @@ from schemas.link.messages import (
     Info,
     Report,
     Statistics,
+    Wearers,
     WindowBody,
+    pack_text,
 )
 from schemas.link.opcodes import EVALUATE_MOST, OPTIMIZERS, Capability, LinkObject, Opcode
 from schemas.link.status import Status
 
 _BANKS = {Bank.SERVING: 0, Bank.CANDIDATE: 1, Bank.PREVIOUS: 2}
+WEARER_NAME_BYTES = 23
 #: Reports of windows that the wearable recorded, kept for a reader that is behind; then the oldest is lost.
 REPORTS_KEPT = 1000
 
@@ -186,6 +189,28 @@ class LinkWearable:
         await self._upload(LinkObject.PLAN, file)
         await self._refresh()
 
+    async def wearers(self) -> Wearers:
+        """Whose weights the device holds, and whose serve. Raises WearableError, as the next three do."""
+        self._need(Capability.WEARERS, "keeps the weights of one person only")
+        return Wearers.from_bytes(await self._session.request(Opcode.WEARERS))
+
+    async def choose_wearer(self, name: str) -> int:
+        """That person's weights serve from now on; returns their version, 0 for one who has none for this plan. The
+        ring is empty then: windows belong to the person they were recorded from."""
+        self._need(Capability.WEARERS, "keeps the weights of one person only")
+        return await self._of_wearer(Opcode.CHOOSE_WEARER, name)
+
+    async def erase_wearer(self, name: str) -> int:
+        """Nothing of that person is left on the device; where it was the active one, the unnamed one is active."""
+        self._need(Capability.WEARERS, "cannot erase a person's weights")
+        return await self._of_wearer(Opcode.ERASE_WEARER, name)
+
+    async def factory_reset(self) -> None:
+        """Plan, weights and windows of everybody are erased. The log of events and the counts of boots go on."""
+        self._need(Capability.WEARERS, "cannot be reset over the link")
+        await self._session.request(Opcode.FACTORY_RESET, pack_text(self.info.device_id), repeatable=False)
+        await self._refresh()
+
     async def statistics(self) -> WearableStatistics:
         told = Statistics.from_bytes(await self._session.request(Opcode.STATISTICS))
         values = dict(told.values)
@@ -255,6 +280,15 @@ class LinkWearable:
                 patience_s=self._timing.patience_s,
                 repeatable=what in (LinkObject.PLAN, LinkObject.WEIGHTS),  # to write the same file twice is no harm
             )
+
+    def _need(self, capability: Capability, otherwise: str) -> None:
+        if capability not in self.capabilities:
+            raise WearableError("UNSUPPORTED", f"the firmware {self.info.firmware} {otherwise}: update it")
+
+    async def _of_wearer(self, opcode: Opcode, name: str) -> int:
+        if len(name.encode()) > WEARER_NAME_BYTES or "\0" in name:
+            raise WearableError("BAD_ARGUMENT", f"a wearer's name has at most {WEARER_NAME_BYTES} bytes: {name!r}")
+        return self._now_serves(await self._session.request(opcode, pack_text(name), repeatable=False))
 
     def _now_serves(self, answer: bytes) -> int:
         (version,) = struct.unpack("<I", answer)

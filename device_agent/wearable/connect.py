@@ -54,7 +54,7 @@ def _transport(
 async def provision(wearable: Wearable, plan: bytes | None, weights: bytes | None) -> bool:
     """Write plan and weights where the wearable has none or another plan; True when something was written.
 
-    Weights of the same plan that are already there stay: they may have been adapted to their wearer.
+    Weights that are already there and go with the plan stay: they may have been adapted to their wearer.
     """
     from schemas.plan import read_plan
     from schemas.weights import read_weights
@@ -65,7 +65,7 @@ async def provision(wearable: Wearable, plan: bytes | None, weights: bytes | Non
             read_weights(weights, read_plan(plan).hash)  # before the old plan is given up
         await wearable.write_plan(plan)
         written = True
-    if weights is not None and (written or wearable.info.weights_version == 0):
+    if weights is not None and wearable.info.weights_version == 0:
         await wearable.write_weights(weights)
         written = True
     return written

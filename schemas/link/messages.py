@@ -181,6 +181,50 @@ class Statistics:
         return cls(uptime, dict(zip(cls.NAMES, values, strict=False)))
 
 
+def pack_text(text: str) -> bytes:
+    """u8 length, then the characters. Raises MessageError."""
+    encoded = text.encode()
+    if len(encoded) > 255 or b"\0" in encoded:
+        raise MessageError(f"{text!r} is no name: at most 255 bytes, none of them zero")
+    return bytes([len(encoded)]) + encoded
+
+
+@dataclass(frozen=True, slots=True)
+class KnownWearer:
+    """A place for one person's weights."""
+
+    name: str
+    serving: int
+    """Version of the weights; 0: none."""
+    previous: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wearers:
+    active: str
+    places: int
+    known: tuple[KnownWearer, ...]
+
+    def to_bytes(self) -> bytes:
+        each = [pack_text(w.name) + struct.pack("<II", w.serving, w.previous) for w in self.known]
+        return pack_text(self.active) + bytes([self.places, len(self.known)]) + b"".join(each)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        active, at = _text(data, 0)
+        if len(data) < at + 2:
+            raise MessageError("the list of wearers is cut")
+        places, count = data[at], data[at + 1]
+        at += 2
+        known = []
+        for _ in range(count):
+            name, at = _text(data, at)
+            serving, previous = _unpack(struct.Struct("<II"), data[at:], "a wearer")
+            known.append(KnownWearer(name, serving, previous))
+            at += 8
+        return cls(active, places, tuple(known))
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     """Payload of BEGIN and END."""

@@ -27,6 +27,11 @@ class Opcode(IntEnum):
     STOP_RECORDING = 16
     PING = 17
     """One-way; an agent that is there says so."""
+    WEARERS = 18
+    CHOOSE_WEARER = 19
+    ERASE_WEARER = 20
+    FACTORY_RESET = 21
+    """With the device's own name, so that nothing does it by accident."""
 
 
 class LinkObject(IntEnum):
@@ -45,6 +50,8 @@ class Capability(IntFlag):
 
     FIT_SETTINGS = 1 << 0
     """A fit carries settings behind its windows; plans that train over a whole batch are trained."""
+    WEARERS = 1 << 1
+    """Several people's weights on one device; erasing one of them; factory reset."""
 
 
 #: The plan's optimiser, as a wearable tells it and a fit may ask for it; 0: none of these, or whichever it is.

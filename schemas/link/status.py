@@ -27,6 +27,8 @@ class Status(IntEnum):
     NO_SESSION = 18
     FORGOTTEN = 19
     INCOMPLETE = 20
+    TOO_MANY_WEARERS = 21
+    UNKNOWN_WEARER = 22
 
 
 #: What each means to a person, and what to do.
@@ -51,6 +53,8 @@ MEANING: dict[Status, str] = {
     Status.NO_SESSION: "the handshake must come first",
     Status.FORGOTTEN: "the answer is no longer held: it is unknown whether the request was executed",
     Status.INCOMPLETE: "parts of the upload are missing",
+    Status.TOO_MANY_WEARERS: "every place for a wearer is taken: erase one first",
+    Status.UNKNOWN_WEARER: "no such wearer is known on this device",
 }
 
 

@@ -14,6 +14,8 @@ from device_agent.wearable.connect import provision
 from device_agent.wearable.local import Firmware, LocalTransport, storage_bytes
 from tests.wearable.conftest import QUICK, make_window
 
+#: Where the weights begin in storage (app/layout.h): everything before may differ in counters.
+BANKS_AT = 29 * 4096 + 2 * 64 * 4096
 Act = Callable[[LinkWearable], Awaitable[object]]
 
 
@@ -126,6 +128,80 @@ async def test_a_cut_at_any_write_leaves_the_old_or_the_new_model_and_its_event(
     assert outcomes == sorted(outcomes)  # once the change counts, it stays
     assert outcomes[0] is False
     assert outcomes[-1] is True
+
+
+async def with_two_wearers(device: Device, model) -> None:
+    await provision(device.wearable, model.plan, model.weights)
+    await device.wearable.choose_wearer("anna")
+    await device.wearable.write_weights(model.weights)
+    await fit(device)
+    await device.wearable.commit()
+
+
+@dataclass(frozen=True)
+class Whole:
+    """All that a device can be asked about its model."""
+
+    plan: str
+    version: int
+    weights: bytes
+    wearers: object
+
+
+async def whole(device: Device) -> Whole:
+    wearable = device.wearable
+    version = wearable.info.weights_version
+    weights = await wearable.read_weights() if version else b""
+    return Whole(wearable.info.plan_hash, version, weights, await wearable.wearers())
+
+
+CHANGES: dict[str, tuple[Act, DeviceEventKind]] = {
+    "choose a new wearer": (lambda w: w.choose_wearer("bert"), DeviceEventKind.WEARER_CHOSEN),
+    "choose a known wearer": (lambda w: w.choose_wearer(""), DeviceEventKind.WEARER_CHOSEN),
+    "erase the active wearer": (lambda w: w.erase_wearer("anna"), DeviceEventKind.WEARER_ERASED),
+    "erase another wearer": (lambda w: w.erase_wearer(""), DeviceEventKind.WEARER_ERASED),
+    "factory reset": (lambda w: w.factory_reset(), DeviceEventKind.FACTORY_RESET),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [*list(CHANGES)[:1], *(pytest.param(n, marks=pytest.mark.slow) for n in list(CHANGES)[1:])]
+)
+async def test_a_cut_at_any_write_leaves_the_state_before_or_after_and_nothing_half_erased(name, model):
+    act, kind = CHANGES[name]
+    device = await switch_on(bytearray(storage_bytes()))
+    await with_two_wearers(device, model)
+    before, ready = await whole(device), bytes(device.memory)
+    told_before = [event.kind for event in await pending_events(device)].count(kind)
+    await act(device.wearable)
+    after = await whole(device)
+    left = bytes(device.memory[BANKS_AT:])
+    assert after != before
+    await device.off()
+    changed = []
+    for number in range(1, 1000):
+        memory = bytearray(ready)
+        device = await switch_on(memory)
+        device.firmware.cut_power_in_write(number)
+        failed = False
+        try:
+            await act(device.wearable)
+        except WearableError as error:
+            assert error.code == "STORAGE_FAILED"
+            failed = True
+        await device.off()
+        device = await switch_on(memory)
+        now = await whole(device)
+        assert now in (before, after)
+        assert [e.kind for e in await pending_events(device)].count(kind) - told_before == (now == after)
+        if now == after:
+            assert memory[BANKS_AT:] == left  # what was to be erased has been
+        changed.append(now == after)
+        await device.off()
+        if not failed and now == after and len(changed) > 3:
+            break
+    assert changed == sorted(changed)
+    assert (changed[0], changed[-1]) == (False, True)
 
 
 async def test_a_cut_while_a_plan_is_written_leaves_the_old_one_with_its_weights(model):

@@ -52,7 +52,8 @@ bt_status bt_app_start(bt_app **out, bt_port *port, bt_memory *memory, const cha
     bt_answers_clear(app->answers);
     app->mark = *memory;
     app->l2_peak = memory->l2_used;
-    const bt_status status = count_boot(app);
+    bt_status status = count_boot(app);
+    if (status == BT_OK) status = bt_wearers_finish_erasing(app);
     if (status != BT_OK) return status;
     bt_event booted = {.kind = BT_EVENT_BOOTED};
     const bt_status model = bt_model_boot(app);

@@ -11,8 +11,9 @@ enum {
     BT_AT_PLANS = 28 * 4096 + 4096,
     BT_PLAN_SLOT_BYTES = 64 * 4096, /* the largest plan; the zoo's are below a tenth of it */
     BT_AT_BANKS = BT_AT_PLANS + 2 * BT_PLAN_SLOT_BYTES,
-    BT_BANK_BYTES = 128 * 4096, /* the largest weights file */
-    BT_STORAGE_BYTES = BT_AT_BANKS + 2 * BT_BANK_BYTES
+    BT_BANK_BYTES = 128 * 4096, /* the largest weights file; each wearer has two banks */
+    BT_WEARERS = 4,
+    BT_STORAGE_BYTES = BT_AT_BANKS + 2 * BT_WEARERS * BT_BANK_BYTES
 };
 
 #endif

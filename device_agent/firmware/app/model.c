@@ -4,9 +4,11 @@
 #include "layout.h"
 #include "state.h"
 
-uint32_t bt_serving_version(const bt_app *app) { return app->has_weights ? app->store.state.serving.version : 0; }
+uint32_t bt_serving_version(const bt_app *app) {
+    return app->has_weights ? app->store.state.wearer[app->store.state.active].serving.version : 0;
+}
 
-static bool has_room_to_tell(const bt_app *app) { return bt_event_log_free(&app->log) > BT_EVENT_RESERVE_COMMAND; }
+bool bt_has_room_to_tell(const bt_app *app) { return bt_event_log_free(&app->log) > BT_EVENT_RESERVE_COMMAND; }
 
 static uint32_t rounded(uint32_t bytes) { return (bytes + 15) / 16 * 16; }
 
@@ -21,7 +23,7 @@ static bool fits(const bt_app *app, const bt_plan *plan) {
            plan->weights_bytes <= BT_BANK_BYTES - BT_WEIGHTS_HEADER_BYTES;
 }
 
-static void forget_model(bt_app *app) {
+void bt_model_forget(bt_app *app) {
     bt_evaluation_abort(app, BT_NO_PLAN);
     *app->memory = app->mark;
     app->has_plan = app->has_weights = app->has_candidate = false;
@@ -31,7 +33,7 @@ static void forget_model(bt_app *app) {
 
 /* Take the file into L2 and place everything that depends on it. */
 static bt_status place_plan(bt_app *app, const uint8_t *file, uint32_t length) {
-    forget_model(app);
+    bt_model_forget(app);
     uint8_t *own = bt_take_l2(app->memory, length);
     if (!own) return BT_NO_MEMORY;
     memcpy(own, file, length);
@@ -46,7 +48,7 @@ static bt_status place_plan(bt_app *app, const uint8_t *file, uint32_t length) {
     app->fit.labels = bt_take_l3(app->memory, app->plan.batch * (uint32_t)sizeof *app->fit.labels);
     if (!app->window_upload.buffer || !app->fit.slots || !app->fit.order || !app->fit.windows || !app->fit.labels)
         return BT_NO_MEMORY;
-    status = bt_ring_init(&app->ring, &app->plan, app->memory);
+    status = bt_ring_init(&app->ring, &app->plan, app->memory, bt_wearers_owner(app));
     if (status != BT_OK) return status;
     if (app->memory->l2_used > app->l2_peak) app->l2_peak = app->memory->l2_used;
     app->has_plan = true;
@@ -60,43 +62,80 @@ static void serve_file(bt_app *app, const uint8_t *file) {
     app->has_weights = true;
 }
 
-/* Read and check a stored weights file, through the buffer for uploads. */
-static bt_status load_stored(bt_app *app, const bt_stored *which, const uint8_t **file) {
+/* Weights were written under this plan, or under one that they have everything in common with. */
+static bool belong(const bt_app *app, const bt_stored *which) {
+    return which->length == BT_WEIGHTS_HEADER_BYTES + app->plan.weights_bytes &&
+           which->layout == bt_plan_layout(&app->plan);
+}
+
+/* Read and check a stored weights file, through the buffer for uploads. BT_WRONG_PLAN when it is set aside for a plan that
+ * is not in use. */
+static bt_status load_stored(bt_app *app, const bt_stored *which, uint8_t **out) {
     bt_weights_header header;
+    uint8_t *file = app->bulk_upload.buffer;
     app->bulk_upload.object = 0; /* whatever was coming begins anew */
-    const bt_status status =
-        bt_store_read_weights(&app->store, which, app->bulk_upload.buffer, app->bulk_upload.capacity);
-    *file = app->bulk_upload.buffer;
-    return status == BT_OK ? bt_weights_open(&header, &app->plan, *file, which->length) : status;
+    if (!belong(app, which)) return BT_WRONG_PLAN;
+    bt_status status = bt_store_read_weights(&app->store, which, file, app->bulk_upload.capacity);
+    if (status != BT_OK) return status;
+    bt_plan plan = app->plan;
+    memcpy(plan.hash, file + 16, BT_HASH_BYTES); /* an older build of the same model may stand there */
+    status = bt_weights_open(&header, &plan, file, which->length);
+    if (status != BT_OK) return status;
+    memcpy(header.plan_hash, app->plan.hash, BT_HASH_BYTES);
+    bt_weights_seal(file, &header, file + BT_WEIGHTS_HEADER_BYTES);
+    *out = file;
+    return BT_OK;
+}
+
+/* A bank that storage has damaged gives way to the one before, which is known and whole. */
+static bt_status serve_previous(bt_app *app) {
+    bt_state next = app->store.state;
+    uint8_t *file;
+    bt_active(&next)->serving = bt_active(&next)->previous;
+    bt_active(&next)->previous = (bt_stored){0};
+    bt_status status = load_stored(app, &bt_active(&next)->serving, &file);
+    if (status != BT_OK) return status;
+    status = bt_change(app, next, (bt_event){.kind = BT_EVENT_ROLLED_BACK, .detail = "bank damaged in storage"});
+    if (status == BT_OK) serve_file(app, file);
+    return status;
+}
+
+bt_status bt_model_serve_stored(bt_app *app) {
+    const bt_stored *serving = &bt_active(&app->store.state)->serving;
+    uint8_t *file;
+    app->has_weights = app->has_candidate = false;
+    if (!serving->length || !belong(app, serving)) return BT_NO_WEIGHTS;
+    const bt_status status = load_stored(app, serving, &file);
+    if (status == BT_OK)
+        serve_file(app, file);
+    else if (serve_previous(app) == BT_OK)
+        return BT_OK;
+    return status;
 }
 
 bt_status bt_model_boot(bt_app *app) {
     bt_upload *buffer = &app->bulk_upload;
     const bt_state *state = &app->store.state;
-    const uint8_t *file;
     bt_plan probe;
     if (!state->plan.length) return BT_NO_PLAN;
     bt_status status = bt_store_read_plan(&app->store, buffer->buffer, buffer->capacity);
     if (status == BT_OK) status = bt_plan_open(&probe, buffer->buffer, state->plan.length);
     if (status == BT_OK) status = place_plan(app, buffer->buffer, state->plan.length);
     if (status != BT_OK) {
-        forget_model(app);
+        bt_model_forget(app);
         return status;
     }
-    if (!state->serving.length) return BT_NO_WEIGHTS;
-    status = load_stored(app, &state->serving, &file);
-    if (status == BT_OK) {
-        serve_file(app, file);
-        return BT_OK;
-    }
-    /* a bank that storage has damaged: those before are known and whole */
-    bt_state next = *state;
-    next.serving = state->previous;
-    next.previous = (bt_stored){0};
-    if (load_stored(app, &next.serving, &file) != BT_OK) return status;
-    status = bt_change(app, next, (bt_event){.kind = BT_EVENT_ROLLED_BACK, .detail = "bank damaged in storage"});
-    if (status == BT_OK) serve_file(app, file);
-    return status;
+    return bt_model_serve_stored(app);
+}
+
+/* Weights that do not go with the plan are set aside; where those before do, they serve again. */
+static uint32_t choose_weights(bt_wearer *wearer, uint32_t layout) {
+    const bt_stored serving = wearer->serving;
+    if (serving.length && serving.layout == layout) return serving.version;
+    if (!wearer->previous.length || wearer->previous.layout != layout) return 0;
+    wearer->serving = wearer->previous;
+    wearer->previous = serving;
+    return wearer->serving.version;
 }
 
 bt_status bt_model_accept_plan(bt_app *app, const uint8_t *file, uint32_t length) {
@@ -109,17 +148,24 @@ bt_status bt_model_accept_plan(bt_app *app, const uint8_t *file, uint32_t length
     if (app->has_plan && app->plan.length == length && memcmp(app->plan.hash, probe.hash, BT_HASH_BYTES) == 0)
         return BT_OK; /* already in use: its weights stay */
     if (!fits(app, &probe)) return BT_NO_MEMORY;
-    if (!has_room_to_tell(app)) return BT_LOG_FULL;
+    if (!bt_has_room_to_tell(app)) return BT_LOG_FULL;
     status = bt_store_write_plan(&app->store, file, length, &next.plan);
     if (status != BT_OK) return status;
-    next.serving = next.previous = (bt_stored){0};
     bt_event event = {.kind = BT_EVENT_PLAN_ACCEPTED};
+    for (uint32_t i = 0; i < BT_WEARERS; i++) {
+        const uint32_t kept = choose_weights(&next.wearer[i], bt_plan_layout(&probe));
+        if (i == next.active) event.weights_version = kept;
+    }
     memcpy(event.detail, probe.model, sizeof event.detail);
     status = bt_change(app, next, event);
     if (status != BT_OK) return status;
     status = place_plan(app, file, length);
-    if (status != BT_OK) forget_model(app);
-    return status;
+    if (status != BT_OK) {
+        bt_model_forget(app);
+        return status;
+    }
+    bt_model_serve_stored(app); /* through the buffer in which the plan came: it has been copied */
+    return BT_OK;
 }
 
 bt_status bt_model_accept_weights(bt_app *app, const uint8_t *file, uint32_t length) {
@@ -129,13 +175,15 @@ bt_status bt_model_accept_weights(bt_app *app, const uint8_t *file, uint32_t len
     if (app->fit.running || app->evaluation.running) return BT_BUSY;
     bt_status status = bt_weights_open(&header, &app->plan, file, length);
     if (status != BT_OK) return status;
-    if (!has_room_to_tell(app)) return BT_LOG_FULL;
+    if (!bt_has_room_to_tell(app)) return BT_LOG_FULL;
     if (app->has_candidate) status = bt_model_discard(app);
     if (status != BT_OK) return status;
     const uint8_t *values = file + BT_WEIGHTS_HEADER_BYTES;
-    status = bt_store_write_weights(&app->store, file, values, header.value_bytes, header.version, &next.serving);
+    status = bt_store_write_weights(&app->store, file, values, header.value_bytes, header.version,
+                                    &bt_active(&next)->serving);
     if (status != BT_OK) return status;
-    next.previous = app->store.state.serving;
+    bt_active(&next)->serving.layout = bt_plan_layout(&app->plan);
+    bt_active(&next)->previous = bt_active(&app->store.state)->serving;
     if (header.version >= next.next_version) next.next_version = header.version + 1;
     status = bt_change(app, next, (bt_event){.kind = BT_EVENT_WEIGHTS_WRITTEN, .weights_version = header.version});
     if (status == BT_OK) serve_file(app, file);
@@ -160,12 +208,13 @@ bt_status bt_model_commit(bt_app *app) {
     const uint32_t version = next.next_version;
     if (app->fit.running) return BT_BUSY;
     if (!app->has_candidate) return BT_WRONG_STATE;
-    if (!has_room_to_tell(app)) return BT_LOG_FULL;
+    if (!bt_has_room_to_tell(app)) return BT_LOG_FULL;
     bt_model_candidate_header(app, header);
     bt_status status = bt_store_write_weights(&app->store, header, bt_engine_weights(&app->engine, BT_BANK_CANDIDATE),
-                                              app->plan.weights_bytes, version, &next.serving);
+                                              app->plan.weights_bytes, version, &bt_active(&next)->serving);
     if (status != BT_OK) return status;
-    next.previous = app->store.state.serving;
+    bt_active(&next)->serving.layout = bt_plan_layout(&app->plan);
+    bt_active(&next)->previous = bt_active(&app->store.state)->serving;
     next.next_version = version + 1;
     const bt_event event = {.kind = BT_EVENT_COMMITTED, .fit_id = app->fit.id, .weights_version = version};
     status = bt_change(app, next, event);
@@ -178,36 +227,48 @@ bt_status bt_model_commit(bt_app *app) {
 
 bt_status bt_model_discard(bt_app *app) {
     if (!app->has_candidate) return BT_WRONG_STATE;
-    if (!has_room_to_tell(app)) return BT_LOG_FULL;
+    if (!bt_has_room_to_tell(app)) return BT_LOG_FULL;
     if (app->evaluation.bank == BT_BANK_CANDIDATE) bt_evaluation_abort(app, BT_WRONG_STATE);
     app->has_candidate = false;
     return bt_tell(app, (bt_event){.kind = BT_EVENT_DISCARDED, .fit_id = app->fit.id});
 }
 
+static bt_status load_previous(bt_app *app, uint8_t **file) {
+    const bt_stored *previous = &bt_active(&app->store.state)->previous;
+    if (!previous->length) return BT_WRONG_STATE;
+    const bt_status status = load_stored(app, previous, file);
+    return status == BT_BAD_CRC || status == BT_WRONG_PLAN ? BT_WRONG_STATE : status;
+}
+
 bt_status bt_model_roll_back(bt_app *app) {
-    const uint8_t *file;
+    uint8_t *file;
     bt_state next = app->store.state;
     if (app->fit.running) return BT_BUSY;
-    if (!app->has_weights || !next.previous.length) return BT_WRONG_STATE;
-    if (!has_room_to_tell(app)) return BT_LOG_FULL;
-    bt_status status = load_stored(app, &next.previous, &file);
-    if (status != BT_OK) return status == BT_BAD_CRC ? BT_WRONG_STATE : status;
-    if (app->has_candidate) status = bt_model_discard(app);
+    if (!app->has_weights) return BT_WRONG_STATE;
+    if (!bt_has_room_to_tell(app)) return BT_LOG_FULL;
+    bt_status status = load_previous(app, &file);
+    if (status == BT_OK && app->has_candidate) status = bt_model_discard(app);
     if (status != BT_OK) return status;
-    next.serving = next.previous;
-    next.previous = (bt_stored){0};
-    const bt_event event = {.kind = BT_EVENT_ROLLED_BACK, .weights_version = next.serving.version};
+    bt_active(&next)->serving = bt_active(&next)->previous;
+    bt_active(&next)->previous = (bt_stored){0};
+    const bt_event event = {.kind = BT_EVENT_ROLLED_BACK, .weights_version = bt_active(&next)->serving.version};
     status = bt_change(app, next, event);
     if (status == BT_OK) serve_file(app, file);
     return status;
 }
 
 bt_status bt_model_load_previous(bt_app *app) {
-    const uint8_t *file;
+    uint8_t *file;
     if (app->fit.running || app->has_candidate) return BT_BUSY;
-    if (!app->store.state.previous.length) return BT_WRONG_STATE;
-    const bt_status status = load_stored(app, &app->store.state.previous, &file);
-    if (status != BT_OK) return status == BT_BAD_CRC ? BT_WRONG_STATE : status;
+    const bt_status status = load_previous(app, &file);
+    if (status != BT_OK) return status;
     memcpy(bt_engine_weights(&app->engine, BT_BANK_CANDIDATE), file + BT_WEIGHTS_HEADER_BYTES, app->plan.weights_bytes);
     return BT_OK;
+}
+
+bt_status bt_model_read_previous(bt_app *app, const uint8_t **file) {
+    uint8_t *loaded = NULL;
+    const bt_status status = load_previous(app, &loaded);
+    *file = loaded;
+    return status;
 }

@@ -155,14 +155,11 @@ static bt_status read_weights(bt_app *app, uint32_t bank, uint32_t offset, uint3
         return write_part(w, header, sizeof header, bt_engine_weights(&app->engine, BT_BANK_CANDIDATE), bytes, offset,
                           most);
     }
-    const bt_stored *previous = &app->store.state.previous;
+    const uint8_t *file;
     if (bank != BT_LINK_PREVIOUS) return BT_BAD_ARGUMENT;
-    if (!previous->length) return BT_WRONG_STATE;
-    app->bulk_upload.object = 0;
-    const bt_status status =
-        bt_store_read_weights(&app->store, previous, app->bulk_upload.buffer, app->bulk_upload.capacity);
-    if (status != BT_OK) return status == BT_BAD_CRC ? BT_WRONG_STATE : status;
-    return write_part(w, app->bulk_upload.buffer, previous->length, app->bulk_upload.buffer, 0, offset, most);
+    const bt_status status = bt_model_read_previous(app, &file);
+    if (status != BT_OK) return status;
+    return write_part(w, file, BT_WEIGHTS_HEADER_BYTES + bytes, file, 0, offset, most);
 }
 
 static bt_status read_object(bt_app *app, bt_reader *r, bt_writer *w) {
@@ -230,6 +227,10 @@ static bt_status execute(bt_app *app, const bt_frame *frame, bt_writer *w) {
         case BT_OP_REPLAY: app->event_cursor = bt_read_u32(&r); return r.underflow ? BT_BAD_ARGUMENT : BT_OK;
         case BT_OP_START_RECORDING: return record(app, true, &r);
         case BT_OP_STOP_RECORDING: return record(app, false, &r);
+        case BT_OP_WEARERS: return bt_wearers_list(app, w);
+        case BT_OP_CHOOSE_WEARER: return with_version(app, bt_wearers_choose(app, &r), w);
+        case BT_OP_ERASE_WEARER: return with_version(app, bt_wearers_erase(app, &r), w);
+        case BT_OP_FACTORY_RESET: return bt_wearers_factory_reset(app, &r);
         default: return BT_UNSUPPORTED;
     }
 }
@@ -239,6 +240,7 @@ static bool remembered(const bt_frame *frame) {
     switch (frame->opcode) {
         case BT_OP_INFO:
         case BT_OP_STATISTICS:
+        case BT_OP_WEARERS:
         case BT_OP_BEGIN:
         case BT_OP_READ:
         case BT_OP_REPLAY: return false;

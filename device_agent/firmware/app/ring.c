@@ -5,10 +5,10 @@
 enum { RING_MAGIC = 0x474e4952 }; /* "RING" */
 
 /* What must be the same for the content to be this ring's. */
-typedef struct ring_mark {
-    uint32_t magic, capacity, stride;
+typedef struct bt_ring_mark {
+    uint32_t magic, capacity, stride, owner;
     uint8_t plan_hash[BT_HASH_BYTES];
-} ring_mark;
+} bt_ring_mark;
 
 static uint32_t check_of(const bt_ring *ring, uint32_t slot) {
     const uint32_t crc = bt_crc32(0, bt_ring_body(ring, slot), bt_window_bytes(ring->plan));
@@ -31,30 +31,41 @@ static void find_again(bt_ring *ring) {
     }
 }
 
-bt_status bt_ring_init(bt_ring *ring, const bt_plan *plan, bt_memory *memory) {
+static bt_ring_mark mark_of(const bt_ring *ring, uint32_t owner) {
+    bt_ring_mark mark = {.magic = RING_MAGIC, .capacity = ring->capacity, .stride = ring->stride, .owner = owner};
+    memcpy(mark.plan_hash, ring->plan->hash, BT_HASH_BYTES);
+    return mark;
+}
+
+void bt_ring_clear(bt_ring *ring, uint32_t owner) {
+    memset(ring->order, 0, ring->capacity * sizeof *ring->order);
+    memset(ring->pinned, 0, ring->capacity);
+    memset(ring->bodies, 0, (size_t)ring->capacity * ring->stride);
+    ring->next = ring->held = ring->filled = 0;
+    *ring->mark = mark_of(ring, owner);
+}
+
+bt_status bt_ring_init(bt_ring *ring, const bt_plan *plan, bt_memory *memory, uint32_t owner) {
     memset(ring, 0, sizeof *ring);
     ring->plan = plan;
     ring->stride = (bt_window_bytes(plan) + 15) / 16 * 16;
-    const uint32_t each = ring->stride + 2 * (uint32_t)sizeof *ring->order + 1, slack = 128 + (uint32_t)sizeof(ring_mark);
+    const uint32_t each = ring->stride + 2 * (uint32_t)sizeof *ring->order + 1, slack = 128 + (uint32_t)sizeof(bt_ring_mark);
     const uint32_t left = memory->l3_size - memory->l3_used;
     ring->capacity = left > slack ? (left - slack) / each : 0;
     if (ring->capacity > BT_RING_MOST) ring->capacity = BT_RING_MOST;
     if (ring->capacity < 2) return BT_NO_MEMORY;
-    ring_mark *mark = bt_take_l3(memory, (uint32_t)sizeof *mark);
+    ring->mark = bt_take_l3(memory, (uint32_t)sizeof *ring->mark);
     ring->bodies = bt_take_l3(memory, ring->capacity * ring->stride);
     ring->order = bt_take_l3(memory, ring->capacity * (uint32_t)sizeof *ring->order);
     ring->check = bt_take_l3(memory, ring->capacity * (uint32_t)sizeof *ring->check);
     ring->pinned = bt_take_l3(memory, ring->capacity);
-    if (!mark || !ring->bodies || !ring->order || !ring->check || !ring->pinned) return BT_NO_MEMORY;
+    if (!ring->mark || !ring->bodies || !ring->order || !ring->check || !ring->pinned) return BT_NO_MEMORY;
     memset(ring->pinned, 0, ring->capacity);
-    ring_mark expected = {.magic = RING_MAGIC, .capacity = ring->capacity, .stride = ring->stride};
-    memcpy(expected.plan_hash, plan->hash, BT_HASH_BYTES);
-    if (memcmp(mark, &expected, sizeof expected) == 0) {
+    const bt_ring_mark expected = mark_of(ring, owner);
+    if (memcmp(ring->mark, &expected, sizeof expected) == 0)
         find_again(ring);
-    } else {
-        memset(ring->order, 0, ring->capacity * sizeof *ring->order);
-        memcpy(mark, &expected, sizeof expected);
-    }
+    else
+        bt_ring_clear(ring, owner); /* another plan's windows, or another person's */
     return BT_OK;
 }
 

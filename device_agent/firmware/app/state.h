@@ -88,10 +88,27 @@ bt_status bt_model_accept_weights(bt_app *app, const uint8_t *file, uint32_t len
 bt_status bt_model_commit(bt_app *app);
 bt_status bt_model_discard(bt_app *app);
 bt_status bt_model_roll_back(bt_app *app);
+/* The weights before the last commit, as a file. */
+bt_status bt_model_read_previous(bt_app *app, const uint8_t **file);
+/* What storage holds for the active wearer serves; BT_NO_WEIGHTS when there is none for this plan. */
+bt_status bt_model_serve_stored(bt_app *app);
+/* As if no plan had ever come. */
+void bt_model_forget(bt_app *app);
+bool bt_has_room_to_tell(const bt_app *app);
 /* The header of the candidate as it would be committed. */
 void bt_model_candidate_header(bt_app *app, uint8_t out[BT_WEIGHTS_HEADER_BYTES]);
 /* The weights before the last commit, into the candidate's place: only while that is free. */
 bt_status bt_model_load_previous(bt_app *app);
+
+/* wearers.c: whose weights serve; nothing of a person is left when it is erased */
+bt_status bt_wearers_list(bt_app *app, bt_writer *w);
+bt_status bt_wearers_choose(bt_app *app, bt_reader *r);
+bt_status bt_wearers_erase(bt_app *app, bt_reader *r);
+bt_status bt_wearers_factory_reset(bt_app *app, bt_reader *r);
+/* At boot, before anything is read: an erasure that a power cut has interrupted goes on. */
+bt_status bt_wearers_finish_erasing(bt_app *app);
+/* Names the owner of the windows in the ring. */
+uint32_t bt_wearers_owner(const bt_app *app);
 
 /* fit_request.c: what may begin; fit.c: one run, a micro-batch at a time */
 bt_status bt_fit_request(bt_app *app, const uint8_t *body, uint32_t length);

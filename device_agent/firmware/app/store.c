@@ -3,15 +3,19 @@
 #include <string.h>
 
 #include "../protocol/wire.h"
-#include "layout.h"
 
-enum { MAGIC = 0x42535442, RECORD_BYTES = 4 * (1 + 3 + 3 * 4) + BT_EVENT_BYTES + 4 };
+enum {
+    MAGIC = 0x42535443,
+    STORED_BYTES = 4 * 5,
+    RECORD_BYTES = 4 * 6 + STORED_BYTES + BT_WEARERS * (BT_WEARER_BYTES + 2 * STORED_BYTES) + BT_EVENT_BYTES + 4
+};
 
 static void write_stored(bt_writer *w, const bt_stored *s) {
     bt_write_u32(w, s->place);
     bt_write_u32(w, s->length);
     bt_write_u32(w, s->crc);
     bt_write_u32(w, s->version);
+    bt_write_u32(w, s->layout);
 }
 
 static bt_stored read_stored(bt_reader *r) {
@@ -20,6 +24,7 @@ static bt_stored read_stored(bt_reader *r) {
     s.length = bt_read_u32(r);
     s.crc = bt_read_u32(r);
     s.version = bt_read_u32(r);
+    s.layout = bt_read_u32(r);
     return s;
 }
 
@@ -31,12 +36,22 @@ static bool read_record(bt_port *port, uint32_t which, bt_state *out) {
     out->counter = bt_read_u32(&r);
     out->boot = bt_read_u32(&r);
     out->next_version = bt_read_u32(&r);
+    out->active = bt_read_u32(&r);
+    out->erasing = bt_read_u32(&r);
     out->plan = read_stored(&r);
-    out->serving = read_stored(&r);
-    out->previous = read_stored(&r);
+    bool possible = out->active < BT_WEARERS && out->plan.place < 2 && out->plan.length <= BT_PLAN_SLOT_BYTES;
+    for (uint32_t i = 0; i < BT_WEARERS; i++) {
+        bt_wearer *wearer = &out->wearer[i];
+        memcpy(wearer->name, r.at, BT_WEARER_BYTES);
+        r.at += BT_WEARER_BYTES, r.left -= BT_WEARER_BYTES;
+        wearer->name[BT_WEARER_BYTES - 1] = 0;
+        wearer->serving = read_stored(&r);
+        wearer->previous = read_stored(&r);
+        possible = possible && wearer->serving.place < 2 && wearer->serving.length <= BT_BANK_BYTES &&
+                   wearer->previous.place < 2 && wearer->previous.length <= BT_BANK_BYTES;
+    }
     bt_event_unpack(&out->told, r.at);
-    return out->plan.place < 2 && out->plan.length <= BT_PLAN_SLOT_BYTES && out->serving.place < 2 &&
-           out->serving.length <= BT_BANK_BYTES && out->previous.place < 2 && out->previous.length <= BT_BANK_BYTES;
+    return possible;
 }
 
 bt_status bt_store_open(bt_store *store, bt_port *port) {
@@ -59,9 +74,14 @@ bt_status bt_store_set(bt_store *store, bt_state next) {
     bt_write_u32(&w, next.counter);
     bt_write_u32(&w, next.boot);
     bt_write_u32(&w, next.next_version);
+    bt_write_u32(&w, next.active);
+    bt_write_u32(&w, next.erasing);
     write_stored(&w, &next.plan);
-    write_stored(&w, &next.serving);
-    write_stored(&w, &next.previous);
+    for (uint32_t i = 0; i < BT_WEARERS; i++) {
+        bt_write(&w, next.wearer[i].name, BT_WEARER_BYTES);
+        write_stored(&w, &next.wearer[i].serving);
+        write_stored(&w, &next.wearer[i].previous);
+    }
     bt_event_pack(&next.told, bytes + w.length);
     w.length += BT_EVENT_BYTES;
     bt_write_u32(&w, bt_crc32(0, bytes, w.length));
@@ -69,6 +89,10 @@ bt_status bt_store_set(bt_store *store, bt_state next) {
         return BT_STORAGE_FAILED;
     store->state = next;
     return BT_OK;
+}
+
+static uint32_t bank_offset(uint32_t wearer, uint32_t place) {
+    return BT_AT_BANKS + (2 * wearer + place) * (uint32_t)BT_BANK_BYTES;
 }
 
 /* In pieces of a sector: a flash writes no other way, and a cut can come between any two. */
@@ -90,8 +114,9 @@ bt_status bt_store_write_plan(bt_store *store, const uint8_t *file, uint32_t len
 
 bt_status bt_store_write_weights(bt_store *store, const uint8_t *header, const uint8_t *values, uint32_t value_bytes,
                                  uint32_t version, bt_stored *out) {
-    const uint32_t place = store->state.serving.length ? 1 - store->state.serving.place : 0;
-    const uint32_t offset = BT_AT_BANKS + place * BT_BANK_BYTES;
+    const bt_stored *serving = &store->state.wearer[store->state.active].serving;
+    const uint32_t place = serving->length ? 1 - serving->place : 0;
+    const uint32_t offset = bank_offset(store->state.active, place);
     if (value_bytes > BT_BANK_BYTES - BT_WEIGHTS_HEADER_BYTES) return BT_NO_MEMORY;
     *out = (bt_stored){
         .place = place,
@@ -115,5 +140,31 @@ bt_status bt_store_read_plan(const bt_store *store, uint8_t *to, uint32_t most) 
 }
 
 bt_status bt_store_read_weights(const bt_store *store, const bt_stored *which, uint8_t *to, uint32_t most) {
-    return read_checked(store->port, BT_AT_BANKS + which->place * BT_BANK_BYTES, which, to, most);
+    return read_checked(store->port, bank_offset(store->state.active, which->place), which, to, most);
+}
+
+/* Only what is not zero already: a wearer's banks are mostly empty, and flash wears. */
+static bt_status overwrite(bt_port *port, uint32_t offset, uint32_t count) {
+    uint8_t bytes[256];
+    for (uint32_t at = 0; at < count; at += sizeof bytes) {
+        bool empty = true;
+        if (bt_port_storage_read(port, offset + at, bytes, sizeof bytes)) return BT_STORAGE_FAILED;
+        for (uint32_t i = 0; i < sizeof bytes; i++) empty = empty && bytes[i] == 0;
+        if (empty) continue;
+        memset(bytes, 0, sizeof bytes);
+        if (bt_port_storage_write(port, offset + at, bytes, sizeof bytes)) return BT_STORAGE_FAILED;
+    }
+    return BT_OK;
+}
+
+bt_status bt_store_finish_erasing(bt_store *store) {
+    bt_state next = store->state;
+    if (!next.erasing) return BT_OK;
+    for (uint32_t i = 0; i < BT_WEARERS; i++)
+        if (next.erasing >> i & 1 && overwrite(store->port, bank_offset(i, 0), 2 * (uint32_t)BT_BANK_BYTES) != BT_OK)
+            return BT_STORAGE_FAILED;
+    if (next.erasing & BT_ERASE_PLANS && overwrite(store->port, BT_AT_PLANS, 2 * (uint32_t)BT_PLAN_SLOT_BYTES) != BT_OK)
+        return BT_STORAGE_FAILED;
+    next.erasing = 0;
+    return bt_store_set(store, next);
 }

@@ -5,7 +5,8 @@
 static const char *kind_name(uint32_t kind) {
     static const char *const names[] = {"",         "BOOTED",   "PLAN_ACCEPTED", "WEIGHTS_WRITTEN",
                                         "FIT_STARTED", "FIT_PROGRESS", "FIT_DONE", "FIT_FAILED",
-                                        "COMMITTED", "DISCARDED", "ROLLED_BACK"};
+                                        "COMMITTED", "DISCARDED", "ROLLED_BACK", "WEARER_CHOSEN",
+                                        "WEARER_ERASED", "FACTORY_RESET"};
     return kind < sizeof names / sizeof *names ? names[kind] : "";
 }
 

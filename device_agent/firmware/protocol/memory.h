@@ -25,6 +25,8 @@ typedef struct bt_answers {
 } bt_answers;
 
 void bt_answers_clear(bt_answers *answers);
+/* What was said of windows is gone; a repeated request for one learns that (BT_FORGOTTEN), and is not executed. */
+void bt_answers_forget_windows(bt_answers *answers);
 /* BT_OK and the answer: repeat it. BT_OK and NULL: never seen. BT_FORGOTTEN: seen, or overtaken long ago. */
 bt_status bt_answers_find(const bt_answers *answers, uint32_t id, const bt_answer **answer);
 void bt_answers_keep(bt_answers *answers, uint32_t id, const uint8_t *bytes, uint32_t length);

@@ -19,7 +19,11 @@ typedef enum bt_opcode {
     BT_OP_REPLAY, /* send the events again, from an index */
     BT_OP_START_RECORDING,
     BT_OP_STOP_RECORDING,
-    BT_OP_PING /* one-way; an agent that is there says so */
+    BT_OP_PING, /* one-way; an agent that is there says so */
+    BT_OP_WEARERS,
+    BT_OP_CHOOSE_WEARER,
+    BT_OP_ERASE_WEARER,
+    BT_OP_FACTORY_RESET
 } bt_opcode;
 
 /* What can be uploaded or read. */
@@ -35,7 +39,8 @@ typedef enum bt_object {
 /* What this firmware can beyond the first one of its protocol version: told in the handshake. Add at the end. */
 enum {
     BT_CAN_FIT_SETTINGS = 1 << 0, /* a fit carries settings behind its windows; plans that train over a batch are trained */
-    BT_CAPABILITIES = BT_CAN_FIT_SETTINGS
+    BT_CAN_WEARERS = 1 << 1,      /* several people's weights; erase; factory reset */
+    BT_CAPABILITIES = BT_CAN_FIT_SETTINGS | BT_CAN_WEARERS
 };
 
 /* Numbers of the banks on the link. */

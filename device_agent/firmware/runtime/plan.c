@@ -83,6 +83,25 @@ static bt_plan_optimizer find_optimizer(const bt_plan *plan) {
     }
 }
 
+/* From `from` up to `to` within the names; all of them where `from` is not there. */
+static uint32_t digest_names(const bt_plan *plan, const char *from, const char *to) {
+    const size_t first = strlen(from), last = strlen(to);
+    uint32_t start = 0, end = plan->names_length;
+    for (uint32_t i = 0; i + first <= plan->names_length && !start; i++)
+        if (memcmp(plan->names + i, from, first) == 0) start = i + (uint32_t)first;
+    for (uint32_t i = start; start && i + last <= plan->names_length && end == plan->names_length; i++)
+        if (memcmp(plan->names + i, to, last) == 0) end = i;
+    return bt_crc32(0, plan->names + start, end - start);
+}
+
+uint32_t bt_plan_layout(const bt_plan *plan) {
+    const uint32_t shape[] = {plan->channels, plan->samples, plan->classes, plan->weights_bytes};
+    uint32_t crc = digest_names(plan, "\"parameters\":[", "}]");
+    crc = bt_crc32(crc, plan->constants, plan->constants_length);
+    crc = bt_crc32(crc, plan->code[BT_ENTRY_PREPROCESS], 4 * plan->code_words[BT_ENTRY_PREPROCESS]);
+    return bt_crc32(crc, (const uint8_t *)shape, sizeof shape);
+}
+
 bt_status bt_plan_open(bt_plan *plan, const uint8_t *file, uint32_t length) {
     memset(plan, 0, sizeof *plan);
     if (length < BT_PLAN_HEADER_BYTES || memcmp(file, "BTPL", 4) != 0) return BT_BAD_MAGIC;

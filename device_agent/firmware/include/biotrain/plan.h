@@ -77,6 +77,10 @@ bt_status bt_weights_open(bt_weights_header *header, const bt_plan *plan, const 
 /* Write the header (with the CRC over header and values) in front of the values. */
 void bt_weights_seal(uint8_t out[BT_WEIGHTS_HEADER_BYTES], const bt_weights_header *header, const uint8_t *values);
 
+/* A digest of what weights must have in common with a plan to be used with it: parameters and preprocessing. A model that
+ * is compiled anew, with another budget, say, keeps it. */
+uint32_t bt_plan_layout(const bt_plan *plan);
+
 void bt_sha256(const uint8_t *bytes, uint32_t length, uint8_t out[BT_HASH_BYTES]);
 uint32_t bt_crc32(uint32_t crc, const uint8_t *bytes, uint32_t length); /* zlib's; start with 0 */
 

@@ -25,7 +25,9 @@
     X(BT_LOG_FULL, 17)         /* too many unacknowledged events to begin something new */       \
     X(BT_NO_SESSION, 18)       /* the handshake must come first (again) */                      \
     X(BT_FORGOTTEN, 19)        /* a repeated request whose answer is no longer held: unknown */ \
-    X(BT_INCOMPLETE, 20)       /* parts of an upload are missing; nothing was executed */
+    X(BT_INCOMPLETE, 20)       /* parts of an upload are missing; nothing was executed */    \
+    X(BT_TOO_MANY_WEARERS, 21) /* erase one first */                                            \
+    X(BT_UNKNOWN_WEARER, 22)
 
 #define BT_STATUS_ENUM(name, number) name = (number),
 typedef enum bt_status { BT_STATUS_LIST(BT_STATUS_ENUM) BT_STATUS_COUNT } bt_status;
