@@ -18,7 +18,7 @@ from schemas.errors import UserError
 from schemas.plan import Region, read_plan
 
 _SETTINGS = struct.Struct("<IIIIfffIffff")
-_RUN, _STEP = struct.Struct("<fQ"), struct.Struct("<Q")
+_RUN, _STEP = struct.Struct("<fQQQQ"), struct.Struct("<QQQQ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,24 @@ class TrainingRun:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterCount:
+    """Of one run of a program, on one core; what of it a cluster would share, had it been asked for."""
+
+    instructions: int
+    inside: int
+    """Of these, in pieces that cores share."""
+    longest: int
+    """Of the core with most to do, added up over all rounds."""
+    rounds: int
+    """How often the cores meet."""
+
+    @property
+    def path(self) -> int:
+        """Instructions one after the other, when a cluster shares the pieces."""
+        return self.instructions - self.inside + self.longest
+
+
+@dataclass(frozen=True, slots=True)
 class Trained:
     """What a run has left. Instructions are exact on one core; on several they are not counted, and are empty."""
 
@@ -57,6 +75,8 @@ class Trained:
     """Of each of those runs: preprocessing, forward and backward pass."""
     step_instructions: tuple[int, ...]
     """Each optimiser step."""
+    run_counts: tuple[ClusterCount, ...] = ()
+    step_counts: tuple[ClusterCount, ...] = ()
 
     def instructions_per_sample(self, batch: int) -> float:
         """A training window and its share of the optimiser step, in the middle of all steps."""
@@ -75,9 +95,13 @@ def train(
     run: TrainingRun,
     *,
     cores: int = 1,
+    cluster: int = 0,
     timeout_s: float = 600.0,
 ) -> Trained:
-    """`counts` [windows, channels, samples]. Raises UserError with the image's own words when it refuses."""
+    """`counts` [windows, channels, samples]. `cluster`: one core runs, and counts what so many would share.
+
+    Raises UserError with the image's own words when it refuses.
+    """
     header = read_plan(plan).header
     counting = cores == 1
     files = {
@@ -86,7 +110,8 @@ def train(
         "training": run.pack(),
         "recording": pack_recording(counts, scale, labels, header.sampling_rate_hz),
     }
-    words = machine_words(image(TRAINING_IMAGE), cores=cores, counting=counting)
+    arguments = {"cluster": cluster} if cluster else None
+    words = machine_words(image(TRAINING_IMAGE), cores=cores, counting=counting, arguments=arguments)
     with tempfile.TemporaryDirectory(prefix="biotrain-riscv-") as folder:
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)
@@ -107,13 +132,16 @@ def _read(result: bytes, steps: int, runs: int, value_bytes: int, counting: bool
     at = 0
     for _ in range(steps):
         for _ in range(runs):
-            loss, count = _RUN.unpack_from(result, at)
+            loss, *count = _RUN.unpack_from(result, at)
             losses.append(loss)
-            counts.append(count)
+            counts.append(ClusterCount(*count))
             at += _RUN.size
-        step_counts.append(_STEP.unpack_from(result, at)[0])
+        step_counts.append(ClusterCount(*_STEP.unpack_from(result, at)))
         at += _STEP.size
     assert len(result) == at + value_bytes
     if not counting:
         return Trained(result[at:], tuple(losses), (), ())
-    return Trained(result[at:], tuple(losses), tuple(counts), tuple(step_counts))
+    run_instructions, step_instructions = (tuple(c.instructions for c in each) for each in (counts, step_counts))
+    return Trained(
+        result[at:], tuple(losses), run_instructions, step_instructions, tuple(counts), tuple(step_counts)
+    )

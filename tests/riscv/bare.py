@@ -8,7 +8,7 @@ from pathlib import Path
 from biotrain.riscv.image import COMPILER
 from biotrain.riscv.machine import machine_words
 
-BOARD = ("start.S", "semihosting.c", "memory.c", "cores.c")
+BOARD = ("start.S", "semihosting.c", "memory.c", "cores.c", "string.c")
 HEAD = '#include <string.h>\n#include "riscv.h"\n#include "semihosting.h"\n#include "board.h"\nint main(void);\n'
 
 
@@ -20,6 +20,7 @@ def run_bare(folder: Path, repository: Path, program: str, cores: int = 1) -> su
     source.write_text(HEAD + program)
     subprocess.run(
         [COMPILER, "-march=rv32imafc", "-mabi=ilp32f", "--specs=picolibc.specs", "-O2", "-nostartfiles",
+         "-fno-tree-loop-distribute-patterns",
          "-I", firmware / "include", "-I", port, "-T", port / "memory.ld", *(port / name for name in BOARD), source,
          "-o", elf], check=True, capture_output=True, text=True,
     )  # fmt: skip

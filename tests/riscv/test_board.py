@@ -80,3 +80,30 @@ def test_a_stack_that_runs_over_is_noticed(tmp_path, repository):
     done = run_bare(tmp_path, repository, program)
     assert done.returncode == TRAPPED
     assert "trap" in done.stderr
+
+
+def test_memory_functions_move_and_set_what_they_should_at_any_alignment(tmp_path, repository):
+    program = """
+    static uint8_t a[96], b[96], want[96];
+    static int differs(void) { for (int i = 0; i < 96; i++) if (a[i] != want[i]) return 1; return 0; }
+    static void fill(void) { for (int i = 0; i < 96; i++) a[i] = want[i] = (uint8_t)(7 * i), b[i] = (uint8_t)(200 - i); }
+    int main(void) {
+        for (int to = 0; to < 6; to++) for (int from = 0; from < 6; from++) for (int n = 0; n <= 80; n++) {
+            fill();
+            for (volatile int i = 0; i < n; i++) want[to + i] = b[from + i];
+            memcpy(a + to, b + from, (size_t)n);
+            if (differs()) bt_exit(11);
+            fill();
+            for (volatile int i = 0; i < n; i++) want[to + i] = (uint8_t)(7 * (from + i));
+            memmove(a + to, a + from, (size_t)n);
+            if (differs()) bt_exit(12);
+            fill();
+            for (volatile int i = 0; i < n; i++) want[to + i] = (uint8_t)(from + 250);
+            memset(a + to, from + 250, (size_t)n);
+            if (differs()) bt_exit(13);
+        }
+        bt_exit(0);
+    }
+    """
+    done = run_bare(tmp_path, repository, program)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -24,4 +24,25 @@ static inline bool bt_elementwise(const bt_operands *o, uint32_t n) {
     return true;
 }
 
+/* Element by element work in stretches of whole tiles of 8, as many as a cluster has cores; of little, one. */
+#if defined(__riscv)
+enum { BT_STRETCHES = 8 };
+#else
+enum { BT_STRETCHES = 1 };
+#endif
+
+static inline uint32_t bt_stretch_end(uint32_t count, uint32_t index) {
+    if (count < 128) return count;
+    const uint32_t end = ((count + 8 * BT_STRETCHES - 1) / (8 * BT_STRETCHES)) * 8 * (index + 1);
+    return end < count ? end : count;
+}
+static inline uint32_t bt_stretch_begin(uint32_t count, uint32_t index) {
+    return index ? bt_stretch_end(count, index - 1) : 0;
+}
+/* Run `piece` for each stretch of `count` elements. */
+static inline void bt_stretches(bt_port *port, bt_piece piece, const bt_operands *o, uint32_t count) {
+    bt_port_parallel(port, piece, (void *)(uintptr_t)o, count < 128 ? 1 : BT_STRETCHES);
+}
+#define BT_UNROLL _Pragma("GCC unroll 4")
+
 #endif

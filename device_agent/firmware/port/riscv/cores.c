@@ -28,8 +28,37 @@ _Noreturn void bt_worker(uint32_t hart) {
     }
 }
 
+static uint64_t instructions(void) {
+    uint32_t high, low, again;
+    do {
+        BT_CSR_READ("minstreth", high);
+        BT_CSR_READ("minstret", low);
+        BT_CSR_READ("minstreth", again);
+    } while (high != again);
+    return (uint64_t)high << 32 | low;
+}
+
+static void count_pieces(bt_port *port, bt_piece piece, void *arg, uint32_t count) {
+    uint64_t share[BT_MOST_CORES] = {0}, most = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint64_t before = instructions();
+        piece(arg, i);
+        share[i % port->cluster.cores] += instructions() - before;
+    }
+    for (uint32_t core = 0; core < port->cluster.cores; core++) {
+        port->cluster.inside += share[core];
+        if (share[core] > most) most = share[core];
+    }
+    port->cluster.longest += most;
+    port->cluster.rounds++;
+}
+
 void bt_port_parallel(bt_port *port, bt_piece piece, void *arg, uint32_t count) {
     const uint32_t cores = count < port->cores ? count : port->cores;
+    if (port->cluster.cores) {
+        count_pieces(port, piece, arg, count);
+        return;
+    }
     if (cores < 2) {
         for (uint32_t i = 0; i < count; i++) piece(arg, i);
         return;

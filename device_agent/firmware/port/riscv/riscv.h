@@ -15,8 +15,17 @@ typedef struct bt_source {
     bool running;
 } bt_source;
 
+/* What pieces would take on a cluster of `cores`, counted while one core runs them all; 0 cores: not counted. */
+typedef struct bt_cluster_count {
+    uint32_t cores;
+    uint64_t inside;  /* instructions of all pieces */
+    uint64_t longest; /* of the core that has most to do, added up over all rounds */
+    uint32_t rounds;
+} bt_cluster_count;
+
 struct bt_port {
     uint32_t cores;
+    bt_cluster_count cluster;
     bt_console console; /* the link */
     int storage;
     int event_log; /* negative: none */

@@ -1,15 +1,18 @@
 /* Training alone, as an image of its own: the same engine and kernels as the wearable's, on windows from a file, with
  * each window's and each step's instructions counted. Reads plan, weights, recording and training (u32 batch, steps,
  * schedule, dropout seed; then bt_optimizer's fields) and writes result: for each step, first for each run of the plan's
- * training program loss f32 and instructions u64, then instructions u64 of the step itself; at last the weights. */
+ * training program its loss f32 and its count, then the count of the step itself; at last the weights. A count is the
+ * instructions u64 and, with the argument `cluster`, what a cluster of that many cores would share: instructions u64 of
+ * all pieces, u64 of the busiest core in each round, u64 rounds. */
 #include <string.h>
 
 #include "../../app/window.h"
 #include "../../protocol/wire.h"
+#include "board.h"
 #include "riscv.h"
 #include "semihosting.h"
 
-enum { SETTINGS_BYTES = 48, HEADER_BYTES = 32, RECORD_BYTES = 12, COUNT_BYTES = 8, MOST_BATCH = 64, CANNOT = 2 };
+enum { SETTINGS_BYTES = 48, HEADER_BYTES = 32, COUNT_BYTES = 32, RECORD_BYTES = 4 + COUNT_BYTES, MOST_BATCH = 64, CANNOT = 2 };
 
 typedef struct settings {
     uint32_t batch, steps, seed;
@@ -90,22 +93,34 @@ static uint32_t window_at(const training *t, uint32_t index, bt_window *window) 
     return bt_read_u32(&r);
 }
 
+static void begin_count(training *t, uint64_t *before) {
+    t->port.cluster.inside = t->port.cluster.longest = t->port.cluster.rounds = 0;
+    *before = bt_port_instructions(&t->port);
+}
+
+static void end_count(training *t, uint64_t before, bt_writer *w) {
+    bt_write_u64(w, bt_port_instructions(&t->port) - before);
+    bt_write_u64(w, t->port.cluster.inside);
+    bt_write_u64(w, t->port.cluster.longest);
+    bt_write_u64(w, t->port.cluster.rounds);
+}
+
 /* One run of the plan's training program: over one window, or over a whole batch where its norm needs that. */
 static void train_once(training *t) {
     bt_window windows[MOST_BATCH];
     uint32_t labels[MOST_BATCH];
     uint8_t record[RECORD_BYTES];
     bt_writer w = {.start = record, .most = sizeof record};
+    uint64_t before;
     float loss;
     for (uint32_t b = 0; b < t->plan.batch; b++, t->next = (t->next + 1) % t->count)
         labels[b] = window_at(t, t->next, &windows[b]);
-    const uint64_t before = bt_port_instructions(&t->port);
+    begin_count(t, &before);
     const bt_status status = t->plan.batch == 1 ? bt_fit_sample(&t->engine, windows[0], labels[0], &loss)
                                                 : bt_fit_batch(&t->engine, windows, labels, &loss);
-    const uint64_t after = bt_port_instructions(&t->port);
-    check("a window: ", status);
     bt_write_f32(&w, loss);
-    bt_write_u64(&w, after - before);
+    end_count(t, before, &w);
+    check("a window: ", status);
     tell(t, record, w.length);
 }
 
@@ -121,9 +136,10 @@ static void train(training *t) {
         bt_optimizer optimizer = s->optimizer;
         for (uint32_t i = 0; i < s->batch; i += t->plan.batch) train_once(t);
         optimizer.learning_rate = bt_scheduled_rate(s->schedule, optimizer.learning_rate, 0, step, s->steps);
-        const uint64_t before = bt_port_instructions(&t->port);
+        uint64_t before;
+        begin_count(t, &before);
         check("a step: ", bt_fit_step(&t->engine, optimizer));
-        bt_write_u64(&w, bt_port_instructions(&t->port) - before);
+        end_count(t, before, &w);
         tell(t, record, w.length);
     }
     tell(t, bt_engine_weights(&t->engine, BT_BANK_CANDIDATE), t->plan.weights_bytes);
@@ -134,6 +150,8 @@ int main(void) {
     uint32_t plan_length, length;
     bt_weights_header header;
     t.port = (bt_port){.cores = bt_argument("cores", 1), .storage = -1, .event_log = -1, .source = {.file = -1}};
+    t.port.cluster.cores = bt_argument("cluster", 0);
+    if (t.port.cluster.cores > BT_MOST_CORES) refuse("cluster: more cores than there are", BT_OK);
     bt_riscv_memory(&t.memory);
     const uint8_t *plan = load(&t, "plan", &plan_length);
     check("plan: ", bt_plan_open(&t.plan, plan, plan_length));

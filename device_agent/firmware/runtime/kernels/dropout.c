@@ -7,13 +7,17 @@ static bool check(const bt_operands *o) {
     return o->view[0].rank && bt_same_shape(&o->view[0], &o->view[1]) && p >= 0.0f && p < 1.0f;
 }
 
-static void drop(const bt_operands *o) {
+static void drop_piece(void *arg, uint32_t index) {
+    const bt_operands *o = arg;
     const float p = bt_float_bits(o->immediate[1]), scale = 1.0f / (1.0f - p);
     const uint32_t threshold = (uint32_t)(p * 4294967296.0f);
     const uint32_t key = bt_hash_counter(o->run->dropout_key, o->immediate[0]);
-    for (uint32_t i = 0; i < o->view[0].count; i++)
+    const uint32_t count = o->view[0].count, to = bt_stretch_end(count, index);
+    for (uint32_t i = bt_stretch_begin(count, index); i < to; i++)
         o->view[1].data[i] = bt_hash_counter(key, i) >= threshold ? o->view[0].data[i] * scale : 0.0f;
 }
+
+static void drop(const bt_operands *o) { bt_stretches(o->run->port, drop_piece, o, o->view[0].count); }
 
 BT_CHECK(dropout_forward) { return check(o); }
 BT_RUN(dropout_forward) { drop(o); }

@@ -4,12 +4,18 @@
 /* y[c][t] = counts[c][t] * scale[c], from the window that the caller gave */
 BT_CHECK(decode_counts) { return o->view[0].rank == 2; }
 
-BT_RUN(decode_counts) {
-    const bt_tensor *y = &o->view[0];
+static void decode_channel(void *arg, uint32_t c) {
+    const bt_operands *o = arg;
     const bt_window *window = &o->run->window;
-    for (uint32_t c = 0; c < y->dims[0]; c++)
-        for (uint32_t t = 0; t < y->dims[1]; t++)
-            y->data[c * y->dims[1] + t] = (float)window->counts[c * y->dims[1] + t] * window->scale[c];
+    const uint32_t n = o->view[0].dims[1];
+    const int16_t *counts = window->counts + c * n;
+    float *y = o->view[0].data + c * n;
+    BT_UNROLL
+    for (uint32_t t = 0; t < n; t++) y[t] = (float)counts[t] * window->scale[c];
+}
+
+BT_RUN(decode_counts) {
+    bt_port_parallel(o->run->port, decode_channel, (void *)(uintptr_t)o, o->view[0].dims[0]);
 }
 
 /* y[o][t] = sum over c of m[o][c] * x[c][t]: channel order, derivations, re-referencing. Not in place. */
