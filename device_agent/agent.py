@@ -70,6 +70,11 @@ class Agent:
         self._source: WindowSource | None = None
         self._lost_told = 0
 
+    @property
+    def adapting(self) -> bool:
+        """An adaptation is in flight; whoever need not keep to a wall clock may wait for its end."""
+        return self._run.busy
+
     async def run(self) -> None:
         context, settings = self._context, self._context.settings
         publisher = Publisher(context.reporter, self._broker, resend_after_s=settings.resend_after_s)

@@ -1,0 +1,154 @@
+"""The whole agent over all sessions of a person in recorded order, test-then-train, with no knowledge of days."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from biotrain.evaluate.inside import KeepingBroker, Seen, SteppedSource, WatchedWearable
+from biotrain.evaluate.oracle import OracleMonitor
+from device_agent.agent import Agent
+from device_agent.context import Context
+from device_agent.drift.registry import error_detector
+from device_agent.outbox import Identity, Outbox
+from device_agent.reporter import Reporter
+from device_agent.settings import AgentSettings
+from device_agent.sources.recording import Recording
+from device_agent.sources.registry import Material
+from device_agent.sources.source import Layout, Start, WindowSource
+from device_agent.sources.timeline import Timeline
+from device_agent.state import AgentState
+from device_agent.wearable.api import Wearable
+from device_agent.wearable.connect import connect
+from messaging import Broker
+from schemas.plan import read_plan
+from schemas.topics import Kind
+
+Trigger = Literal["agent", "oracle", "never"]
+TRIGGERS: tuple[Trigger, ...] = ("never", "agent", "oracle")
+_BEGAN_S = 1_700_000_000.0
+"""The stream's own clock: results do not depend on when they are computed."""
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """What happened to one person's stream."""
+
+    starts: list[int]
+    """Window numbers with which sessions begin, the first one streamed included."""
+    sessions: list[int]
+    labels: list[int]
+    predicted: list[int]
+    entropy: list[float]
+    margin: list[float]
+    features: list[list[float]]
+    reference_error: float | None
+    alerts: list[dict[str, Any]]
+    adaptations: list[dict[str, Any]]
+    faults: list[dict[str, Any]]
+    score: list[list[float]]
+    """Window, drift statistic, threshold."""
+    fit_steps: int
+    """Optimiser steps after calibration."""
+    energy_mj: float
+    """Of those steps, by the plan's own model of the device."""
+
+
+def run_stream(
+    plan: bytes, weights: bytes, sessions: list[Recording], trigger: Trigger, settings: AgentSettings | None = None
+) -> Streamed:
+    """Calibrate on the first session, stream the others. The agent is the real one, in this process, beside a real
+    virtual wearable; the stream waits while the device trains."""
+    with tempfile.TemporaryDirectory(prefix="biotrain-stream-") as folder:
+        return asyncio.run(_run(plan, weights, sessions, trigger, settings or AgentSettings(), Path(folder)))
+
+
+async def _run(
+    plan: bytes, weights: bytes, sessions: list[Recording], trigger: Trigger, settings: AgentSettings, folder: Path
+) -> Streamed:
+    (folder / "p.plan").write_bytes(plan)
+    (folder / "p.weights").write_bytes(weights)
+    settings = settings.model_copy(
+        update={
+            "state_dir": folder,
+            "plan": folder / "p.plan",
+            "weights": folder / "p.weights",
+            "adapt": "never" if trigger == "never" else settings.adapt,
+            "telemetry_period_s": 1e6,  # told by the window instead, below
+        }
+    )
+    calibration, *streamed = sessions
+    timeline = Timeline(streamed, len(calibration))
+    starts = [len(calibration)]
+    for session in streamed[:-1]:
+        starts.append(starts[-1] + len(session))
+    broker, seen = KeepingBroker(), Seen(first=len(calibration))
+    context = Context(settings, AgentState(stream="evaluation"))
+    if trigger == "oracle":
+        context.monitor = OracleMonitor(lambda reference: error_detector(settings.detector, reference))
+        context.monitor.starts = starts
+    context.reporter = Reporter(
+        Outbox.open(folder, Identity(settings.site, settings.device, None)), context.state, context.refresh
+    )
+    wearables: list[Wearable] = []
+
+    async def watched() -> Wearable:
+        wearables.append(await connect("local"))
+        return cast(Wearable, WatchedWearable(wearables[-1], seen))
+
+    score: list[list[float]] = []
+
+    def note_score() -> None:
+        error = next(evidence for evidence in context.monitor.evidence() if evidence.watches == "error")
+        score.append([context.newest_window, error.statistic, error.threshold])
+
+
+    def open_source(start: Start) -> WindowSource:
+        return SteppedSource(timeline, lambda: agent.adapting, _BEGAN_S, note_score)
+
+    of = timeline.first
+    layout = Layout(of.subject, of.channels, of.samples, of.sampling_rate_hz, of.classes)
+    material = Material(calibration, layout, open_source)
+    agent = Agent(context, material, cast(Broker, broker), connect=watched, connect_frozen=watched)
+    try:
+        await agent.run()
+    finally:
+        context.reporter.close()
+        for wearable in wearables:
+            await wearable.close()
+    adaptations = broker.of(Kind.ADAPTATION)
+    fit_steps = _steps(adaptations)
+    mj_per_window = float(read_plan(plan).names["gap9"]["energy_mj_per_sample"])
+    return Streamed(
+        starts=starts,
+        sessions=[session.session for session in streamed],
+        labels=seen.labels,
+        predicted=seen.predicted,
+        entropy=seen.entropy,
+        margin=seen.margin,
+        features=seen.features,
+        reference_error=context.state.reference_error,
+        alerts=broker.of(Kind.DRIFT),
+        adaptations=[a for a in adaptations if a["phase"] != "progress"],
+        faults=broker.of(Kind.FAULT),
+        score=score,
+        fit_steps=fit_steps,
+        energy_mj=fit_steps * settings.fit.batch_size * mj_per_window,
+    )
+
+
+def _steps(adaptations: list[dict[str, Any]]) -> int:
+    """Optimiser steps of all fits but calibration, those that were rolled back included."""
+    done: dict[str, int] = {}
+    for message in adaptations:
+        if message["trigger"] != "calibration":
+            name = message["adaptation_id"]
+            done[name] = max(done.get(name, 0), message["step"])
+    return sum(done.values())
+
+
+def to_json(streamed: Streamed) -> dict[str, Any]:
+    return asdict(streamed)
