@@ -64,11 +64,11 @@ class OnDevice:
 
     def __init__(self, plan: bytes, values: Values) -> None:
         self._plan = plan
-        self._engine = Engine(plan)
-        self._engine.set_values(pack_values(plan, values))
+        self.engine = Engine(plan)
+        self.engine.set_values(pack_values(plan, values))
 
     def tune(self, recording: Recording, tuning: Tuning, seed: int) -> None:
-        engine, size = self._engine, tuning.batch_size
+        engine, size = self.engine, tuning.batch_size
         step, steps = 0, tuning.epochs * -(-len(recording) // size)
         engine.begin_fit(seed)
         for order in orders(len(recording), tuning.epochs, seed):
@@ -81,13 +81,13 @@ class OnDevice:
         engine.promote()
 
     def predict(self, recording: Recording) -> list[int]:
-        return [self._engine.infer(counts, recording.scale)[0] for counts in recording.counts]
+        return [self.engine.infer(counts, recording.scale)[0] for counts in recording.counts]
 
     def values(self) -> Values:
-        return unpack_values(self._plan, self._engine.values())
+        return unpack_values(self._plan, self.engine.values())
 
     def close(self) -> None:
-        self._engine.close()
+        self.engine.close()
 
 
 class InTorch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from types import TracebackType
 from typing import Any, Self
@@ -51,6 +52,20 @@ class _Prediction(ctypes.Structure):
         ("feature_count", ctypes.c_uint32),
         ("features", ctypes.c_float * MAX_FEATURES),
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Of one window."""
+
+    predicted: int
+    probabilities: Floats
+    margin: float
+    """Largest probability minus the second largest."""
+    entropy: float
+    """Nats."""
+    features: Floats
+    """What the last layer sees; empty where the plan names none."""
 
 
 @cache
@@ -163,12 +178,23 @@ class Engine:
 
     def infer(self, counts: npt.NDArray[np.int16], scale: Floats, bank: int = SERVING) -> tuple[int, Floats]:
         """Predicted class and probabilities of one window, counts [channels, samples]."""
+        prediction = self.predict(counts, scale, bank)
+        return prediction.predicted, prediction.probabilities
+
+    def predict(self, counts: npt.NDArray[np.int16], scale: Floats, bank: int = SERVING) -> Prediction:
+        """All that the device says of one window, counts [channels, samples]."""
         out = _Prediction()
         self._check(
             self._library.bt_engine_infer(self._engine, bank, self._window(counts, scale), ctypes.byref(out)),
             "inference",
         )
-        return int(out.predicted), np.array(out.probabilities[: out.classes], np.float32)
+        return Prediction(
+            int(out.predicted),
+            np.array(out.probabilities[: out.classes], np.float32),
+            float(out.margin),
+            float(out.entropy),
+            np.array(out.features[: out.feature_count], np.float32),
+        )
 
     def begin_fit(self, dropout_seed: int = 0) -> None:
         self._library.bt_handle_seed(self._handle, dropout_seed)
