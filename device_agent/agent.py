@@ -120,7 +120,7 @@ class Agent:
     async def _stream(self) -> None:
         context, settings, state = self._context, self._context.settings, self._context.state
         wearable = await self._link.up()
-        self._quality = SignalQuality(wearable.info.channels)
+        self._quality = context.signal_quality(wearable.info.channels)
         resumed = state.anchor_s is not None
         source = self._material.open(
             Start(
@@ -150,7 +150,7 @@ class Agent:
                         after_commit = state.committed > 0
                         seen = await self._predict(item)
                         if seen is not None:
-                            await self._take_report(seen[0], item.label, seen[1], item.time_s, after_commit)
+                            await self._take_report(seen[0], item.label, seen[1], item.time_s, after_commit, item)
                 self._consider_adaptation()
         self._count_lost()
 
@@ -170,12 +170,18 @@ class Agent:
             return None
 
     async def _take_report(
-        self, report: WindowReport, label: int | None, frozen: int | None, time_s: float, after_commit: bool
+        self,
+        report: WindowReport,
+        label: int | None,
+        frozen: int | None,
+        time_s: float,
+        after_commit: bool,
+        window: Window | None = None,
     ) -> None:
         """Quality first: a faulty window is predicted, but neither watched for drift nor trained on."""
         context, state = self._context, self._context.state
         assert self._quality is not None
-        faulty, changes = self._quality.check(report)
+        faulty, changes = self._quality.check(report, window)
         self._hand_out(report, time_s, faulty)  # before all else: somebody steers with it
         state.windows += 1
         state.last_window = report.window_id
@@ -193,7 +199,8 @@ class Agent:
             latency_s=time.time() - time_s,
         )
         for change in changes:
-            await context.reporter.put(context.fault_draft(change.kind, change.active, channels=change.channels))
+            draft = context.fault_draft(change.kind, change.active, channels=change.channels, detail=change.detail)
+            await context.reporter.put(draft)
         if not faulty:
             error = None if correct is None else not correct
             await self._tell(context.monitor.observe(report.window_id, error, report.entropy))

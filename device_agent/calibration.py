@@ -41,11 +41,14 @@ async def calibrate(context: Context, link: WearableLink, run: AdaptationRun, re
 
 async def _push(context: Context, wearable: Wearable, recording: Recording) -> None:
     context.ring.forget()
-    timeline = Timeline([recording])
+    timeline, quality = Timeline([recording]), context.signal_quality(wearable.info.channels)
     for index in range(len(timeline)):
         window = timeline.window(index, timeline.end_s(index))
         report = await wearable.push(window)
-        context.ring.add(window.id, window.label, not (report.flat_channels or report.saturated_channels))
+        usable = not (report.flat_channels or report.saturated_channels)
+        context.ring.add(window.id, window.label, usable)
+        if usable:
+            quality.learn(window)
         context.state.last_window = window.id
 
 

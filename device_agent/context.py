@@ -9,6 +9,7 @@ from device_agent.adaptation.holdout import HoldOut
 from device_agent.adaptation.memory import RingMemory
 from device_agent.adaptation.policy import PolicySettings
 from device_agent.drift.monitor import DriftMonitor
+from device_agent.drift.quality import SignalQuality
 from device_agent.drift.registry import error_detector
 from device_agent.outbox import Draft
 from device_agent.reporter import Reporter
@@ -38,6 +39,7 @@ class Context:
         )
         if state.monitor is not None:
             self.monitor.restore(state.monitor)
+        self.quality: SignalQuality | None = None
         self.unlabelled = Unlabelled()
         self.unlabelled.restore(state.unlabelled)
         self.changed = Signal()
@@ -59,11 +61,20 @@ class Context:
         """Bring the kept state up to date, just before it is written."""
         state.monitor, state.ring = self.monitor.snapshot(), self.ring.snapshot()
         state.unlabelled = self.unlabelled.snapshot()
+        state.quality = self.quality.snapshot() if self.quality is not None else state.quality
 
     def newer_than(self, window: int) -> list[int]:
         """Good labelled windows that arrived after `window` and not beside it: no fit begun then has seen them."""
         gap = self.hold_out.gap
         return [kept.id for kept in self.ring.labelled(lambda kept: kept.id > window + gap and not kept.trained)]
+
+    def signal_quality(self, channels: Sequence[str]) -> SignalQuality:
+        """Of these channels, with what was learned of them before a restart."""
+        if self.quality is None:
+            self.quality = SignalQuality(channels)
+            if self.state.quality is not None:
+                self.quality.restore(self.state.quality)
+        return self.quality
 
     def resize_ring(self, capacity: int) -> None:
         if capacity != self.ring.capacity:

@@ -88,6 +88,7 @@ class AgentState(BaseModel):
     reference_error: float | None = None
     entropy_reference: float | None = None
     monitor: dict[str, Any] | None = None
+    quality: dict[str, Any] | None = None
     ring: list[list[int]] = Field(default_factory=list)
     wearable_boot: int | None = None
     """The wearable's boot whose ring is meant."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,9 @@ class Scenario:
     """Cannot be told from drift in an envelope."""
 
 
-def _in_counts(change: Callable[[Counts, float, np.random.Generator], npt.NDArray[np.float64]]) -> Callable[..., Recording]:
+def _in_counts(
+    change: Callable[[Counts, float, np.random.Generator], npt.NDArray[Any]],
+) -> Callable[..., Recording]:
     """A fault of one channel, the one with index 1, as a change of its float64 counts [trials, samples]."""
 
     def spoil(recording: Recording, first: int, last: int, random: np.random.Generator) -> Recording:
@@ -42,14 +45,14 @@ def _in_counts(change: Callable[[Counts, float, np.random.Generator], npt.NDArra
 
 
 def _hum(hz: float) -> Callable[..., Recording]:
-    def change(x: Counts, rate_hz: float, random: np.random.Generator) -> npt.NDArray[np.float64]:
+    def change(x: Counts, rate_hz: float, random: np.random.Generator) -> npt.NDArray[Any]:
         time_s = np.arange(x.shape[1]) / rate_hz
         return np.asarray(x + 3.0 * x.std() * np.sin(2 * np.pi * hz * time_s + random.uniform(0, 2 * np.pi)))
 
     return _in_counts(change)
 
 
-def _pop(x: Counts, rate_hz: float, random: np.random.Generator) -> npt.NDArray[np.float64]:
+def _pop(x: Counts, rate_hz: float, random: np.random.Generator) -> npt.NDArray[Any]:
     """A jump that decays within half a second, in every second trial."""
     out = x.astype(np.float64)
     for trial in range(0, len(out), 2):
@@ -59,7 +62,7 @@ def _pop(x: Counts, rate_hz: float, random: np.random.Generator) -> npt.NDArray[
     return out
 
 
-def _loose(x: Counts, rate_hz: float, random: np.random.Generator) -> npt.NDArray[np.float64]:
+def _loose(x: Counts, rate_hz: float, random: np.random.Generator) -> npt.NDArray[Any]:
     """Contact comes and goes: most of every window is the amplifier's own zero."""
     out = x.astype(np.float64)
     out[:, int(0.1 * x.shape[1]) :] = np.rint(out[:, :1])

@@ -89,7 +89,9 @@ class WatchedWearable:
 class SteppedSource(WindowSource):
     """The next window comes when the agent is done with the last one and no adaptation is in flight."""
 
-    def __init__(self, timeline: Timeline, busy: Callable[[], bool], began_s: float, on_window: Callable[[], None]) -> None:
+    def __init__(
+        self, timeline: Timeline, busy: Callable[[], bool], began_s: float, on_window: Callable[[], None]
+    ) -> None:
         self._timeline, self._busy, self._on_window = timeline, busy, on_window
         self.anchor_s, self.lost = began_s, 0
 
@@ -103,7 +105,7 @@ class SteppedSource(WindowSource):
 
     async def __aiter__(self) -> AsyncIterator[Item]:
         for index in range(len(self._timeline)):
-            while self._busy():
+            while self._busy():  # noqa: ASYNC110 - an adaptation may end in many places
                 await asyncio.sleep(0.001)
             yield self._timeline.window(index, self.anchor_s + self._timeline.end_s(index))
             self._on_window()

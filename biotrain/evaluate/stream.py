@@ -105,7 +105,6 @@ async def _run(
         error = next(evidence for evidence in context.monitor.evidence() if evidence.watches == "error")
         score.append([context.newest_window, error.statistic, error.threshold])
 
-
     def open_source(start: Start) -> WindowSource:
         return SteppedSource(timeline, lambda: agent.adapting, _BEGAN_S, note_score)
 

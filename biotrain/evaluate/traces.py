@@ -144,8 +144,6 @@ def load_traces(path: Path) -> list[Trace]:
             assert reference is not None
             assert same_day is not None
             traces.append(
-                Trace(
-                    subject, int(seed), int(session), reference, same_day, file[f"{i}/posture"], said(i, "next_day")
-                )
+                Trace(subject, int(seed), int(session), reference, same_day, file[f"{i}/posture"], said(i, "next_day"))
             )
         return traces
