@@ -57,6 +57,49 @@ class SampleStream(ABC):
         return None, None
 
 
+class MarkerStream(ABC):
+    """Events from elsewhere, on this computer's clock."""
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Raises UserError when it is not to be had."""
+
+    @abstractmethod
+    async def read(self) -> tuple[tuple[float, str], ...]:
+        """What has come, at once: when, seconds since the epoch, and what."""
+
+    @abstractmethod
+    async def close(self) -> None: ...
+
+
+class WithMarkers(SampleStream):
+    """A board without markers of its own, and a stream of markers beside it."""
+
+    def __init__(self, samples: SampleStream, markers: MarkerStream) -> None:
+        self._samples, self._markers = samples, markers
+
+    async def open(self, channels: tuple[str, ...], rate_hz: float, classes: tuple[str, ...]) -> None:
+        await self._markers.open()
+        try:
+            await self._samples.open(channels, rate_hz, classes)
+        except BaseException:
+            await self._markers.close()
+            raise
+
+    async def read(self) -> list[Samples] | None:
+        blocks, marks = await self._samples.read(), await self._markers.read()
+        if blocks is None or not marks:
+            return blocks
+        return [*blocks, Samples(np.empty((0, 0)), 0.0, 0, marks)]
+
+    async def close(self) -> None:
+        await self._markers.close()
+        await self._samples.close()
+
+    def clock(self) -> tuple[float | None, float | None]:
+        return self._samples.clock()
+
+
 @dataclass(frozen=True, slots=True)
 class LiveOptions:
     """How windows are cut."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from device_agent.sources.gaps import StampWatch
-from device_agent.sources.live import Samples, SampleStream
+from device_agent.sources.live import MarkerStream, Samples, SampleStream
 from schemas.errors import UserError
 
 _FIND_S = 10.0
@@ -32,11 +32,10 @@ def lsl() -> Any:
 class LslStream(SampleStream):
     """Stamps come corrected to this computer's clock (`proc_clocksync`); gaps and drift are read from them."""
 
-    def __init__(self, name: str, markers: str | None, find_s: float = _FIND_S) -> None:
-        self._name, self._markers_name, self._find_s = name, markers, find_s
+    def __init__(self, name: str, find_s: float = _FIND_S) -> None:
+        self._name, self._find_s = name, find_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lsl")
         self._inlet: Any = None
-        self._markers: Any = None
         self._order: list[int] = []
         self._watch = StampWatch(1.0)
         self._offset_s: float | None = None
@@ -50,12 +49,8 @@ class LslStream(SampleStream):
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._read)
 
     async def close(self) -> None:
-        def end() -> None:
-            for inlet in (self._inlet, self._markers):
-                if inlet is not None:
-                    inlet.close_stream()
-
-        await asyncio.get_running_loop().run_in_executor(self._thread, end)
+        if self._inlet is not None:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._inlet.close_stream)
         self._thread.shutdown(wait=False)
 
     def clock(self) -> tuple[float | None, float | None]:
@@ -63,9 +58,7 @@ class LslStream(SampleStream):
 
     def _open(self, channels: tuple[str, ...], rate_hz: float) -> None:
         pylsl = lsl()
-        self._inlet = self._connect(self._name)
-        if self._markers_name is not None:
-            self._markers = self._connect(self._markers_name)
+        self._inlet = _connect(self._name, self._find_s)
         info = self._inlet.info()
         nominal_hz = info.nominal_srate()
         if abs(nominal_hz / rate_hz - 1) > _RATE_TOLERANCE:
@@ -79,22 +72,11 @@ class LslStream(SampleStream):
         self._offset_s = -float(self._inlet.time_correction(timeout=self._find_s))
         self._epoch_s = time.time() - pylsl.local_clock()
         self._inlet.open_stream(timeout=self._find_s)
-        if self._markers is not None:
-            self._markers.open_stream(timeout=self._find_s)
-
-    def _connect(self, name: str) -> Any:
-        pylsl = lsl()
-        found = pylsl.resolve_byprop("name", name, timeout=self._find_s)
-        if not found:
-            others = ", ".join(sorted({info.name() for info in pylsl.resolve_streams(wait_time=1.0)})) or "none at all"
-            raise UserError(f"no LSL stream is named {name!r} (there are: {others}): start it, or check --stream")
-        return pylsl.StreamInlet(found[0], max_buflen=60, recover=True, processing_flags=pylsl.proc_clocksync)
 
     def _read(self) -> list[Samples]:
-        marks = self._read_marks()
         values, stamps = self._inlet.pull_chunk(timeout=_WAIT_S, max_samples=_MOST_SAMPLES)
         if not stamps:
-            return [Samples(np.empty((0, len(self._order))), 0.0, 0, marks)] if marks else []
+            return []
         taken = np.asarray(values, np.float64)[:, self._order]
         blocks: list[Samples] = []
         begin, gap = 0, 0
@@ -104,14 +86,42 @@ class LslStream(SampleStream):
                 if index > begin:
                     blocks.append(Samples(taken[begin:index], stamps[index - 1] + self._epoch_s, gap))
                 begin, gap = index, missing
-        blocks.append(Samples(taken[begin:], stamps[-1] + self._epoch_s, gap, marks))
+        blocks.append(Samples(taken[begin:], stamps[-1] + self._epoch_s, gap))
         return blocks
 
-    def _read_marks(self) -> tuple[tuple[float, str], ...]:
-        if self._markers is None:
-            return ()
-        values, stamps = self._markers.pull_chunk(timeout=0.0)
+
+class LslMarkers(MarkerStream):
+    """A stream of texts, for a signal from anywhere."""
+
+    def __init__(self, name: str, find_s: float = _FIND_S) -> None:
+        self._name, self._find_s = name, find_s
+        self._inlet: Any = None
+        self._epoch_s = 0.0
+
+    async def open(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(None, self._open)
+
+    async def read(self) -> tuple[tuple[float, str], ...]:
+        values, stamps = self._inlet.pull_chunk(timeout=0.0)
         return tuple((stamp_s + self._epoch_s, str(value[0])) for value, stamp_s in zip(values, stamps, strict=True))
+
+    async def close(self) -> None:
+        if self._inlet is not None:
+            self._inlet.close_stream()
+
+    def _open(self) -> None:
+        self._inlet = _connect(self._name, self._find_s)
+        self._epoch_s = time.time() - lsl().local_clock()
+        self._inlet.open_stream(timeout=self._find_s)
+
+
+def _connect(name: str, find_s: float) -> Any:
+    pylsl = lsl()
+    found = pylsl.resolve_byprop("name", name, timeout=find_s)
+    if not found:
+        others = ", ".join(sorted({info.name() for info in pylsl.resolve_streams(wait_time=1.0)})) or "none at all"
+        raise UserError(f"no LSL stream is named {name!r} (there are: {others}): start it, or check its name")
+    return pylsl.StreamInlet(found[0], max_buflen=60, recover=True, processing_flags=pylsl.proc_clocksync)
 
 
 def _labels(info: Any) -> list[str]:

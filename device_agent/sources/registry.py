@@ -8,7 +8,7 @@ from pathlib import Path
 
 from device_agent.sources.dataset import open_dataset
 from device_agent.sources.labels import LabelTiming
-from device_agent.sources.live import LiveOptions, LiveSource, SampleStream
+from device_agent.sources.live import LiveOptions, LiveSource, SampleStream, WithMarkers
 from device_agent.sources.recording import Recording
 from device_agent.sources.self_recorded import SelfRecordedSource
 from device_agent.sources.simulator import SimulatedPerson
@@ -137,7 +137,24 @@ def _lsl(options: SourceOptions) -> Material:
     from device_agent.sources.lsl import LslStream
 
     name = _stream(options, "the name of an LSL stream")
-    return _live(lambda: LslStream(name, options.markers), options)
+    return _live(lambda: LslStream(name), options)
+
+
+def _biogap(layout: str) -> Callable[[SourceOptions], Material]:
+    def open_(options: SourceOptions) -> Material:
+        from device_agent.sources.biogap import BioGapStream
+
+        address = _stream(options, "where the board is, tcp://HOST:PORT, serial:///dev/ttyACM0 or ble://NAME")
+        return _live(lambda: BioGapStream(layout, address), options)
+
+    return open_
+
+
+def _brainflow(options: SourceOptions) -> Material:
+    from device_agent.sources.brainflow_board import BrainFlowStream
+
+    name = _stream(options, "a board that BrainFlow knows: synthetic, cyton:/dev/ttyUSB0, ...")
+    return _live(lambda: BrainFlowStream(name), options)
 
 
 def _stream(options: SourceOptions, what: str) -> str:
@@ -149,7 +166,16 @@ def _stream(options: SourceOptions, what: str) -> str:
 def _live(stream: Callable[[], SampleStream], options: SourceOptions) -> Material:
     if options.calibrate_session is not None or options.calibrate_windows is not None:
         raise UserError("a live source is not calibrated on: calibrate with --source recordings first")
-    return Material(None, None, lambda start: LiveSource(stream(), options.live, start))
+
+    def open_(start: Start) -> WindowSource:
+        samples = stream()
+        if options.markers is not None:
+            from device_agent.sources.lsl import LslMarkers
+
+            samples = WithMarkers(samples, LslMarkers(options.markers))
+        return LiveSource(samples, options.live, start)
+
+    return Material(None, None, open_)
 
 
 #: To add a source: one file, and one line here.
@@ -158,4 +184,8 @@ SOURCES: dict[str, Callable[[SourceOptions], Material]] = {
     "simulator": _simulator,
     "wearable": _self_recorded,
     "lsl": _lsl,
+    "brainflow": _brainflow,
+    "biogap": _biogap("biogap"),
+    "biogap-ultra": _biogap("biogap-ultra"),
+    "biogap-v1": _biogap("biogap-v1"),
 }

@@ -11,8 +11,8 @@ _REMEMBERED = 60
 class DeviceClock:
     """A message is never early: of the offsets seen lately the smallest is the one with the least delay in it."""
 
-    def __init__(self) -> None:
-        self._offsets: deque[float] = deque(maxlen=_REMEMBERED)
+    def __init__(self, remembered: int = _REMEMBERED) -> None:
+        self._offsets: deque[float] = deque(maxlen=remembered)
 
     def restart(self) -> None:
         """Another boot of the wearable: its clock began anew."""

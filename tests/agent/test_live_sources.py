@@ -15,6 +15,7 @@ from schemas.command import Reply, ReplyStatus, Verb
 from schemas.health import Health
 from schemas.telemetry import Telemetry
 from tests.agent.conftest import Keeper
+from tests.agent.fake_wearable import Device
 from tests.agent.real import model
 from tests.sources.test_lsl import playing
 from tests.wearable.conftest import Process
@@ -51,3 +52,23 @@ async def test_an_lsl_stream_is_classified_watched_and_adapted_to(
     source = keeper.of(Health)[-1].source
     assert source is not None
     assert source.lost_samples == 25
+
+
+@pytest.mark.slow
+async def test_brainflows_synthetic_board_streams_into_the_agent_without_a_loss(
+    settings: AgentSettings, keeper: Keeper
+) -> None:
+    device = Device(("rest", "blink"), ("Oz", "Fz"), 125, 250.0)
+    board = {"source": "brainflow", "stream": "synthetic", "hop_s": 0.1, "calibrate_windows": None, "sessions": None}
+    agent = asyncio.create_task(
+        run_agent(
+            settings.model_copy(update={**board, "speed": 1.0}), connect=device.connect, connect_frozen=device.connect
+        )
+    )
+    await keeper.until(lambda: sum(t.windows for t in keeper.of(Telemetry)) >= 60, 30)
+    await keeper.until(lambda: keeper.of(Health)[-1].source is not None)
+    agent.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await agent
+    assert sum(t.windows_dropped for t in keeper.of(Telemetry)) == 0
+    assert keeper.of(Health)[-1].source.lost_samples == 0

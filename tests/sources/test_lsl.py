@@ -116,4 +116,4 @@ async def test_a_stream_that_is_not_there_is_refused_by_name(monkeypatch: pytest
     from device_agent.sources.lsl import LslStream
 
     with pytest.raises(UserError, match="no LSL stream is named 'nobody'"):
-        await LslStream("nobody", None, find_s=0.3).open(("a",), 500.0, CLASSES)
+        await LslStream("nobody", find_s=0.3).open(("a",), 500.0, CLASSES)
