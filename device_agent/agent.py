@@ -110,7 +110,8 @@ class Agent:
         await self._listener.end_open_commands(but=flight.command_id if flight else None)
         await self._run.recover()
         fresh = state.anchor_s is None
-        if self._material.calibration is not None and not state.calibrated:
+        full = self._context.reporter.outbox.full  # an adaptation, too: the next start makes up for it
+        if self._material.calibration is not None and not state.calibrated and not full:
             await calibrate(self._context, self._link, self._run, self._material.calibration)
         if self._context.settings.compare_frozen:
             self._frozen = await open_frozen(
@@ -283,6 +284,8 @@ class Agent:
         self, trigger: Trigger, *, alert_id: str | None = None, command_id: str | None = None
     ) -> InFlight | Wait:
         """Ask the policy; where it agrees, the place of the one running adaptation is taken."""
+        if self._context.reporter.outbox.full:
+            return Wait("the outbox is full: what it holds has to be stored first")
         context, state = self._context, self._context.state
         since = context.monitor.since_window
         decision = decide(

@@ -6,35 +6,34 @@ command) in one transaction, together with the agent's own state: after a crash 
 
 from __future__ import annotations
 
-import json
-import os
 import sqlite3
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from schemas.base import Name, Sequenced
-from schemas.errors import UserError
+import structlog
+
+from device_agent.disk import Disk
+from device_agent.event_log import EventLog
+from device_agent.outbox_file import Identity, meta, open_database
+from device_agent.quota import NEWEST_KEPT, Load, Pressure, Row, next_pressure, thin
+from schemas.base import Sequenced
 from schemas.fault import FaultKind
 from schemas.messages import SEQUENCED
 from schemas.stored import SeqRange
 from schemas.topics import Kind
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS message (
-    boot INTEGER NOT NULL, seq INTEGER NOT NULL, kind TEXT NOT NULL, payload BLOB NOT NULL,
-    PRIMARY KEY (boot, seq)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS relayed (
-    device TEXT NOT NULL, boot INTEGER NOT NULL, seq INTEGER NOT NULL, what TEXT NOT NULL,
-    PRIMARY KEY (device, boot, seq, what)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS command (id TEXT PRIMARY KEY) WITHOUT ROWID;
-"""
-_VERSION = 1
+__all__ = ["Counts", "DeviceEntry", "Draft", "Identity", "Outbox", "Pending"]
 _THINNABLE = (Kind.TELEMETRY, Kind.HEALTH)
+#: What a message takes in the file besides its payload.
+_ROW_BYTES = 48
+#: Log entries and commands that are known again. A wearable repeats only what it was never told to forget, a broker
+#: only what was not acknowledged: far fewer.
+_REMEMBERED = 20_000
+
+_log = structlog.get_logger("agent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +64,6 @@ class Pending:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who speaks."""
-
-    site: Name
-    device: Name
-    wearer: Name | None
-
-
 @dataclass(slots=True)
 class Counts:
     """Since the outbox was made."""
@@ -83,58 +73,28 @@ class Counts:
     thinned: int = 0
 
 
-@dataclass(slots=True)
 class Outbox:
     """Open with `Outbox.open`. Synchronous; call it from one thread at a time."""
 
-    identity: Identity
-    boot: int
-    quota: int
-    _db: sqlite3.Connection
-    _log: int
-    _seq: int = 0
-    _pending: int = 0
-    newest_state: tuple[int, int] = (0, 0)
-    """(boot, seq) of the newest state message: the only one that a broker should retain."""
-    counts: Counts = field(default_factory=Counts)
+    def __init__(
+        self, identity: Identity, boot: int, quota_bytes: int, db: sqlite3.Connection, log: EventLog, disk: Disk
+    ) -> None:
+        self.identity, self.boot, self.quota_bytes = identity, boot, quota_bytes
+        self._db, self._log, self._disk = db, log, disk
+        self._seq = 0
+        self.newest_state = (0, 0)
+        """(boot, seq) of the newest state message: the only one that a broker should retain."""
+        self.counts = Counts(*(int(meta(db, name) or 0) for name in ("given", "stored", "thinned")))
+        self.pressure = Pressure(meta(db, "pressure") or Pressure.NONE)
+        self.load = self._weigh("1")
 
     @classmethod
-    def open(cls, folder: Path, identity: Identity, *, quota: int = 50_000) -> Outbox:
-        """Count one more boot. `quota`: telemetry and health messages kept while no supervisor stores them."""
-        path = folder / "outbox.db"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.5)
-            # One owner: a second agent on the same folder is told so, instead of both giving out the same numbers.
-            db.execute("PRAGMA locking_mode=EXCLUSIVE")
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=FULL")
-            db.execute("BEGIN IMMEDIATE")
-            version = int(db.execute("PRAGMA user_version").fetchone()[0])
-            if version not in (0, _VERSION):
-                raise UserError(
-                    f"{path}: is of version {version}, this agent reads {_VERSION}: choose another --state-dir"
-                )
-            for statement in _SCHEMA.split(";"):
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version={_VERSION}")
-            boot = _count_boot(db, path, identity)
-            db.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                raise UserError(f"{path}: another agent uses this --state-dir: stop it, or choose another") from None
-            raise UserError(f"{path}: cannot be opened ({error}): check --state-dir") from None
-        except (sqlite3.DatabaseError, OSError) as error:
-            raise UserError(
-                f"{path}: cannot be used as outbox ({error}): check --state-dir, or choose another"
-            ) from None
-        log = os.open(folder / "events.jsonl", os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o644)
-        _end_torn_line(log)
-        outbox = cls(identity, boot, quota, db, log)
-        for name in ("given", "stored", "thinned"):
-            setattr(outbox.counts, name, int(_meta(db, name) or 0))
-        outbox._pending = int(db.execute("SELECT COUNT(*) FROM message").fetchone()[0])
-        return outbox
+    def open(cls, folder: Path, identity: Identity, *, quota_bytes: int = 64_000_000) -> Outbox:
+        """Count one more boot. `quota_bytes`: what messages may take while no supervisor stores them."""
+        db, boot = open_database(folder, identity)
+        disk = Disk(folder)
+        disk.hold_back()
+        return cls(identity, boot, quota_bytes, db, EventLog(folder), disk)
 
     @property
     def last_seq(self) -> int:
@@ -143,7 +103,12 @@ class Outbox:
     @property
     def pending_count(self) -> int:
         """Messages not yet acknowledged as stored."""
-        return self._pending
+        return self.load.messages
+
+    @property
+    def full(self) -> bool:
+        """Events alone come near the quota, or the disk is nearly full: nothing that makes more events may begin."""
+        return self.pressure is Pressure.FULL
 
     def put(
         self,
@@ -156,34 +121,69 @@ class Outbox:
         """Keep messages, and with them what caused them and the agent's state, all or nothing.
 
         None, and nothing kept, when the log entry was relayed or the command was taken up before.
+        Raises sqlite3.OperationalError when the disk takes nothing any more, not even from the reserve.
         """
+        disk_low = self._disk.low
+        try:
+            return self._put(drafts, state, entry, command, disk_low)
+        except sqlite3.OperationalError as error:
+            if "full" not in str(error) or not self._disk.give_up_reserve():
+                raise
+            _log.error("the disk is full; the reserve is being used", folder=str(self._disk.folder))
+            return self._put(drafts, state, entry, command, True)
+
+    def _put(
+        self,
+        drafts: Sequence[Draft],
+        state: str | None,
+        entry: DeviceEntry | None,
+        command: str | None,
+        disk_low: bool,
+    ) -> list[Sequenced] | None:
         messages: list[Sequenced] = []
         with self._transaction():
             if entry is not None and not self._first_time(
-                "INSERT OR IGNORE INTO relayed VALUES (?, ?, ?, ?)", (entry.device, entry.boot, entry.seq, entry.what)
+                "relayed (device, boot, seq, what)", (entry.device, entry.boot, entry.seq, entry.what)
             ):
                 return None
-            if command is not None and not self._first_time("INSERT OR IGNORE INTO command VALUES (?)", (command,)):
+            if command is not None and not self._first_time("command (id)", (command,)):
                 return None
-            seq = self._seq
+            seq, load = self._seq, self.load
             for draft in drafts:
                 seq += 1
-                messages.append(self._write(draft, seq))
-            doomed = self._doomed() if any(draft.kind in _THINNABLE for draft in drafts) else []
+                message, size = self._write(draft, seq)
+                messages.append(message)
+                load = load.plus(size, event=draft.kind not in _THINNABLE)
+            pressure, doomed = self._relieve(load, disk_low)
             if doomed:
+                load = load.plus(-sum(row.size for row in doomed), event=False, messages=-len(doomed))
+                self._db.executemany(
+                    "DELETE FROM message WHERE boot = ? AND seq = ?", [(row.boot, row.seq) for row in doomed]
+                )
+                self._set("thinned", self.counts.thinned + len(doomed))
+            # When it is full each new telemetry message takes an old one's place; that is told once, not each time.
+            if pressure is not self.pressure or (doomed and pressure is Pressure.THINNED):
                 seq += 1
-                messages.append(self._thin(doomed, seq))
+                message, size = self._tell(pressure, doomed, seq, disk_low)
+                messages.append(message)
+                load = load.plus(size, event=True)
+                self._set("pressure", pressure)
             self._set("given", self.counts.given + len(messages))
             if state is not None:
                 self._set("state", state)
-        self._seq = seq
+        self._seq, self.load = seq, load
         self.counts.given += len(messages)
         self.counts.thinned += len(doomed)
-        self._pending += len(messages) - len(doomed)
+        changed, self.pressure = pressure is not self.pressure, pressure
+        if changed:
+            self._say(pressure)
+            if pressure is Pressure.NONE:
+                self._disk.hold_back()
         states = [message.seq for message in messages if isinstance(message, SEQUENCED[Kind.STATE])]
         if states:
             self.newest_state = (self.boot, states[-1])
-        self._record(messages)
+        thinnable = tuple(SEQUENCED[kind] for kind in _THINNABLE)
+        self._log.append([message for message in messages if not isinstance(message, thinnable)])
         return messages
 
     def was_relayed(self, entry: DeviceEntry) -> bool:
@@ -198,7 +198,7 @@ class Outbox:
 
     def state(self) -> str | None:
         """The agent's state as last kept."""
-        return _meta(self._db, "state")
+        return meta(self._db, "state")
 
     def pending(self, after: tuple[int, int] = (0, 0), limit: int = 100) -> list[Pending]:
         """Unacknowledged messages, oldest first, behind (boot, seq) `after`."""
@@ -210,21 +210,22 @@ class Outbox:
 
     def acknowledge(self, ranges: Sequence[SeqRange]) -> int:
         """Forget what the supervisor has stored; how many messages that were."""
+        behind, load = "boot = ? AND seq BETWEEN ? AND ?", self.load
         with self._transaction():
-            gone = sum(
-                self._db.execute(
-                    "DELETE FROM message WHERE boot = ? AND seq BETWEEN ? AND ?", (r.boot, r.first, r.last)
-                ).rowcount
-                for r in ranges
-            )
-            self._set("stored", self.counts.stored + gone)
-        self.counts.stored += gone
-        self._pending -= gone
-        return gone
+            for r in ranges:
+                place = (r.boot, r.first, r.last)
+                gone = self._weigh(behind, place)
+                self._db.execute(f"DELETE FROM message WHERE {behind}", place)  # noqa: S608  our own words
+                load = Load(load.messages - gone.messages, load.total - gone.total, load.events - gone.events)
+            count = self.load.messages - load.messages
+            self._set("stored", self.counts.stored + count)
+        self.counts.stored += count
+        self.load = load
+        return count
 
     def close(self) -> None:
         self._db.close()
-        os.close(self._log)
+        self._log.close()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -232,14 +233,21 @@ class Outbox:
         try:
             yield
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # SQLite has rolled back by itself when the disk is full
+                self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
 
-    def _first_time(self, statement: str, values: tuple[object, ...]) -> bool:
-        return self._db.execute(statement, values).rowcount == 1
+    def _first_time(self, table: str, values: tuple[object, ...]) -> bool:
+        marks = ", ".join("?" * len(values))
+        cursor = self._db.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", values)  # noqa: S608  our own names
+        if cursor.rowcount == 1 and cursor.lastrowid is not None:
+            name = table.partition(" ")[0]
+            self._db.execute(f"DELETE FROM {name} WHERE n <= ?", (cursor.lastrowid - _REMEMBERED,))  # noqa: S608
+        return cursor.rowcount == 1
 
-    def _write(self, draft: Draft, seq: int) -> Sequenced:
+    def _write(self, draft: Draft, seq: int) -> tuple[Sequenced, int]:
+        """The message, and what it takes of the quota."""
         message = SEQUENCED[draft.kind].model_validate(
             {
                 "site": self.identity.site,
@@ -250,78 +258,71 @@ class Outbox:
                 "seq": seq,
             }
         )
-        self._db.execute(
-            "INSERT INTO message VALUES (?, ?, ?, ?)", (self.boot, seq, str(draft.kind), message.to_json())
-        )
-        return message
+        payload = message.to_json()
+        self._db.execute("INSERT INTO message VALUES (?, ?, ?, ?)", (self.boot, seq, str(draft.kind), payload))
+        return message, len(payload) + _ROW_BYTES
 
-    def _doomed(self) -> list[tuple[int, int]]:
-        """Above the quota: every second of the older telemetry and health messages. The newest quarter stays."""
-        if self._pending < self.quota:  # cheap first look: it counts events too
-            return []
-        rows: list[tuple[int, int]] = self._db.execute(
-            "SELECT boot, seq FROM message WHERE kind IN (?, ?) ORDER BY boot, seq", tuple(map(str, _THINNABLE))
-        ).fetchall()
-        return rows[: len(rows) - self.quota // 4][::2] if len(rows) > self.quota else []
+    def _relieve(self, load: Load, disk_low: bool) -> tuple[Pressure, list[Row]]:
+        """The pressure from here on, and the telemetry that has to go."""
+        pressure = next_pressure(self.pressure, load, limit=self.quota_bytes, disk_low=disk_low)
+        if pressure is Pressure.FULL:
+            rows = self._thinnable()
+            return pressure, rows[:-NEWEST_KEPT] if len(rows) > 2 * NEWEST_KEPT else []
+        if load.total > self.quota_bytes:
+            return pressure, thin(self._thinnable(), load, limit=self.quota_bytes)
+        return pressure, []
 
-    def _thin(self, doomed: list[tuple[int, int]], seq: int) -> Sequenced:
-        self._db.executemany("DELETE FROM message WHERE boot = ? AND seq = ?", doomed)
-        self._set("thinned", self.counts.thinned + len(doomed))
-        (first_boot, first), (last_boot, last) = doomed[0], doomed[-1]
-        detail = (
-            f"{len(doomed)} telemetry and health messages between {first_boot}/{first} and {last_boot}/{last} were "
-            f"left out: nobody has stored them, and the outbox holds {self.quota} at most"
+    def _thinnable(self) -> list[Row]:
+        rows = self._db.execute(
+            "SELECT boot, seq, LENGTH(payload) + ? FROM message WHERE kind IN (?, ?) ORDER BY boot, seq",
+            (_ROW_BYTES, *map(str, _THINNABLE)),
         )
-        fields = {"fault": FaultKind.DISK_FULL, "active": True, "window": 0, "detail": detail}
+        return [Row(*row) for row in rows]
+
+    def _weigh(self, condition: str, values: tuple[int, ...] = ()) -> Load:
+        load = Load()
+        rows = self._db.execute(
+            f"SELECT kind, COUNT(*), SUM(LENGTH(payload)) FROM message WHERE {condition} GROUP BY kind",  # noqa: S608
+            values,
+        )
+        for kind, count, size in rows:
+            load = load.plus(size + count * _ROW_BYTES, event=Kind(kind) not in _THINNABLE, messages=count)
+        return load
+
+    def _tell(self, pressure: Pressure, doomed: Sequence[Row], seq: int, disk_low: bool) -> tuple[Sequenced, int]:
+        thinned = ""
+        if doomed:
+            first, last = doomed[0], doomed[-1]
+            thinned = (
+                f"{len(doomed)} telemetry and health messages between {first.boot}/{first.seq} and "
+                f"{last.boot}/{last.seq} were left out. "
+            )
+        quota = f"the outbox may hold {self.quota_bytes / 1e6:g} MB"
+        detail = {
+            Pressure.NONE: f"there is room again; {self.counts.thinned + len(doomed)} messages were left out so far",
+            Pressure.THINNED: f"{thinned}Nobody has stored them, and {quota}",
+            Pressure.FULL: f"{thinned}No adaptation begins until a supervisor has stored what there is: "
+            + ("the disk is nearly full" if disk_low else f"events alone fill it, {quota}"),
+        }[pressure]
+        fields = {"fault": FaultKind.DISK_FULL, "active": pressure is not Pressure.NONE, "window": 0, "detail": detail}
         return self._write(Draft(Kind.FAULT, fields), seq)
+
+    def _say(self, pressure: Pressure) -> None:
+        """Loudly, where the agent runs: the event itself may not get out for a while."""
+        match pressure:
+            case Pressure.FULL:
+                _log.error(
+                    "the outbox is full: no adaptation begins until a supervisor has stored what it holds",
+                    held_mb=round(self.load.total / 1e6, 3),
+                    quota_mb=self.quota_bytes / 1e6,
+                    disk_free_mb=round(self._disk.free_bytes / 1e6),
+                )
+            case Pressure.THINNED:
+                _log.warning("telemetry is being thinned: nobody stores it", quota_mb=self.quota_bytes / 1e6)
+            case Pressure.NONE:
+                _log.info("the outbox has room again")
 
     def _set(self, key: str, value: object) -> None:
         self._db.execute(
             "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, str(value))
         )
-
-    def _record(self, messages: Sequence[Sequenced]) -> None:
-        """The agent's own log of events, for an independent checker: whatever stands there is in the outbox."""
-        lines = [
-            json.dumps(
-                {
-                    "boot": message.boot,
-                    "seq": message.seq,
-                    "schema": message.schema_name,
-                    "time": message.time.isoformat(),
-                    "device_event": message.device_event and message.device_event.model_dump(),
-                }
-            )
-            for message in messages
-            if not isinstance(message, tuple(SEQUENCED[kind] for kind in _THINNABLE))
-        ]
-        if lines:
-            os.write(self._log, ("\n".join(lines) + "\n").encode())
-
-
-def _meta(db: sqlite3.Connection, key: str) -> str | None:
-    row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-    return None if row is None else str(row[0])
-
-
-def _count_boot(db: sqlite3.Connection, path: Path, identity: Identity) -> int:
-    """One more than the last. The first is the time in seconds: numbers of a state folder that was lost, and stand in
-    the supervisor's store, are not given out again."""
-    owner = f"{identity.site}/{identity.device}"
-    known = _meta(db, "owner")
-    if known not in (None, owner):
-        raise UserError(f"{path}: belongs to {known}, not to {owner}: choose another --state-dir")
-    last = _meta(db, "boot")
-    boot = int(time.time()) if last is None else int(last) + 1
-    for key, value in (("owner", owner), ("boot", str(boot))):
-        db.execute(
-            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value)
-        )
-    return boot
-
-
-def _end_torn_line(log: int) -> None:
-    """After a power cut the last line may have no end; the next must not be glued to it."""
-    size = os.fstat(log).st_size
-    if size and os.pread(log, 1, size - 1) != b"\n":
-        os.write(log, b"\n")

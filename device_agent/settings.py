@@ -72,7 +72,7 @@ class AgentSettings(BaseModel):
     telemetry_period_s: float = Field(default=1.0, gt=0)
     health_period_s: float = Field(default=5.0, gt=0)
     resend_after_s: float = Field(default=10.0, gt=0)
-    outbox_quota: int = Field(default=50_000, ge=100)
+    outbox_quota_mb: float = Field(default=64.0, ge=1, description="telemetry is thinned above it; events never are")
     finish_timeout_s: float = Field(default=60.0, gt=0, description="for a running adaptation, then for the outbox")
 
     @model_validator(mode="after")

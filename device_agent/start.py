@@ -56,7 +56,7 @@ async def run_agent(
     topic = DeviceTopic(settings.site, settings.device, Kind.STATE)
     str(topic)  # names that no topic can carry
     identity = Identity(settings.site, settings.device, settings.wearer)
-    outbox = Outbox.open(settings.state_dir, identity, quota=settings.outbox_quota)
+    outbox = Outbox.open(settings.state_dir, identity, quota_bytes=round(settings.outbox_quota_mb * 1e6))
     try:
         context = Context(settings, _load_state(outbox, _fingerprint(settings)))
     except BaseException:

@@ -44,6 +44,9 @@ def main(
     state_dir: Annotated[Path, typer.Option(help="Holds the outbox and what must survive a restart.")] = Path(
         "agent-state"
     ),
+    outbox_quota: Annotated[
+        float, typer.Option(help="MB for messages that nobody has stored; above it telemetry is thinned, no event.")
+    ] = 64.0,
     plan: Annotated[Path | None, typer.Option(help="Written to the wearable when it holds another.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Written to the wearable when a new stream begins.")] = None,
     source: Annotated[str, typer.Option(help="Where windows come from; docs/sources.md has all.")] = "simulator",
@@ -104,6 +107,7 @@ def main(
                 "groups": tuple(group or ()),
                 "wearer": wearer or (subject if source == "recordings" else None),
                 "state_dir": state_dir,
+                "outbox_quota_mb": outbox_quota,
                 "plan": plan,
                 "weights": weights,
                 "source": source,

@@ -12,7 +12,6 @@ import pytest
 
 from device_agent.outbox import DeviceEntry, Draft, Identity, Outbox
 from schemas.errors import UserError
-from schemas.fault import Fault
 from schemas.state import DeviceState
 from schemas.stored import SeqRange
 from schemas.topics import Kind
@@ -24,7 +23,7 @@ HEALTH = Draft(Kind.HEALTH, {"uptime_s": 1.0, "last_seq": 0, "outbox": 0, "weara
 
 @pytest.fixture
 def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    box = Outbox.open(tmp_path, WHO, quota=100)
+    box = Outbox.open(tmp_path, WHO)
     yield box
     box.close()
 
@@ -99,22 +98,6 @@ def test_a_lost_folder_does_not_bring_old_numbers_back(tmp_path: Path) -> None:
     second = Outbox.open(tmp_path / "b", WHO)
     assert second.boot >= boot > 1_000_000_000
     second.close()
-
-
-def test_above_the_quota_telemetry_is_thinned_and_events_are_not(outbox: Outbox, tmp_path: Path) -> None:
-    outbox.put([STATE] * 30)
-    for _ in range(150):
-        outbox.put([HEALTH])
-    pending = outbox.pending(limit=1000)
-    health = [m.seq for m in pending if m.kind is Kind.HEALTH]
-    assert sum(m.kind is Kind.STATE for m in pending) == 30
-    newest = {m.seq for m in pending if m.seq > outbox.last_seq - 20}
-    assert len(health) <= 101
-    assert newest == set(range(outbox.last_seq - 19, outbox.last_seq + 1))
-    faults = [Fault.model_validate_json(m.payload) for m in pending if m.kind is Kind.FAULT]
-    assert faults
-    assert "telemetry and health messages" in faults[0].detail
-    assert outbox.pending_count == len(pending) == outbox.counts.given - outbox.counts.thinned
 
 
 def test_the_log_of_events_follows_the_outbox_and_holds_no_telemetry(outbox: Outbox, tmp_path: Path) -> None:
