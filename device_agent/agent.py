@@ -204,7 +204,7 @@ class Agent:
             await context.reporter.put(draft)
         if not faulty:
             error = None if correct is None else not correct
-            await self._tell(context.monitor.observe(report.window_id, error, report.entropy))
+            await self._tell(context.monitor.observe(report.window_id, error, report.entropy, report))
 
     def _hand_out(self, report: WindowReport, time_s: float, faulty: bool) -> None:
         for outlet in self._outlets:
@@ -262,6 +262,7 @@ class Agent:
             "window": drift.window,
             "since_window": drift.since_window,
             "evidence": list(drift.evidence),
+            "sureness": drift.sureness,
             "accuracy_reference": drift.accuracy_reference,
             "accuracy_recent": drift.accuracy_recent,
             "weights_version": state.device_version,

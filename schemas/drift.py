@@ -17,6 +17,7 @@ class Evidence(Payload):
     statistic: float
     threshold: float
     fired: bool
+    since_window: int | None = Field(default=None, ge=0, description="where this detector thinks the change began")
 
 
 class DriftAlert(Sequenced):
@@ -28,6 +29,9 @@ class DriftAlert(Sequenced):
     window: int = Field(ge=0, description="the window at which the rule was met")
     since_window: int = Field(ge=0, description="where the change is thought to have begun")
     evidence: list[Evidence] = Field(min_length=1)
+    sureness: float | None = Field(
+        default=None, ge=0, le=1, description="that so many errors since then are not the reference rate's chance"
+    )
     accuracy_reference: float | None = Field(default=None, ge=0, le=1, description="before the change")
     accuracy_recent: float | None = Field(default=None, ge=0, le=1, description="since the change")
     weights_version: int = Field(ge=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from device_agent.drift.monitor import Drift, DriftMonitor
+from device_agent.wearable.api import WindowReport
 from schemas.drift import Evidence
 
 AFTER = 60
@@ -17,13 +18,15 @@ class OracleMonitor(DriftMonitor):
     starts: Sequence[int] = ()
     """Windows with which sessions begin."""
 
-    def observe(self, window: int, error: bool | None, entropy: float) -> Drift | None:
+    def observe(
+        self, window: int, error: bool | None, entropy: float, report: WindowReport | None = None
+    ) -> Drift | None:
         active, since = self.active, self.since_window
-        super().observe(window, error, entropy)
+        super().observe(window, error, entropy, report)
         self.active, self.since_window = active, since
         start = next((s for s in self.starts if s + AFTER - 1 == window), None)
         if start is None:
             return None
         self.active, self.since_window = True, start
         known = Evidence(detector="oracle", watches="sessions", statistic=1.0, threshold=1.0, fired=True)
-        return Drift(window, start, (known,), None, self.accuracy_since(start))
+        return Drift(window, start, (known,), None, None, self.accuracy_since(start))

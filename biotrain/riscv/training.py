@@ -142,6 +142,4 @@ def _read(result: bytes, steps: int, runs: int, value_bytes: int, counting: bool
     if not counting:
         return Trained(result[at:], tuple(losses), (), ())
     run_instructions, step_instructions = (tuple(c.instructions for c in each) for each in (counts, step_counts))
-    return Trained(
-        result[at:], tuple(losses), run_instructions, step_instructions, tuple(counts), tuple(step_counts)
-    )
+    return Trained(result[at:], tuple(losses), run_instructions, step_instructions, tuple(counts), tuple(step_counts))

@@ -1,4 +1,4 @@
-"""Combines the detectors: is there drift, on what evidence, and since when?"""
+"""Combines the detectors: is there drift, on what evidence, since when, and how sure is that?"""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from device_agent.drift.combine import Rule, claims, sureness
 from device_agent.drift.detector import Detector
-from device_agent.drift.page_hinkley import PageHinkley
+from device_agent.drift.unlabelled import UNLABELLED
+from device_agent.wearable.api import WindowReport
 from schemas.drift import Evidence
 
 _SMOOTHING = 0.06
@@ -28,12 +30,15 @@ class Drift:
     window: int
     since_window: int
     evidence: tuple[Evidence, ...]
+    sureness: float | None
+    """Chance that so many errors do not come by the reference rate alone; None without labels. Where to look was
+    chosen by the data, so it flatters a little."""
     accuracy_reference: float | None
     accuracy_recent: float | None
 
 
 class DriftMonitor:
-    """Labelled errors decide. Entropy, which needs no label, decides where labels are rare, and is shown anyway.
+    """Labelled errors decide; what needs no label decides where labels are rare, and is shown anyway (rule weighted).
 
     After a claim it stays quiet (`active`) until `reset`: after a commit, or by itself when the error has come back
     to its reference.
@@ -43,37 +48,40 @@ class DriftMonitor:
         self,
         make_error_detector: Callable[[float | None], Detector],
         reference_error: float | None = None,
-        entropy_reference: float | None = None,
+        rule: Rule = Rule.WEIGHTED,
     ) -> None:
-        self._make = make_error_detector
-        self._windows, self._entropy_windows = _Numbers(), _Numbers()
+        self._make, self._rule = make_error_detector, rule
+        self._windows = _Numbers()
         self._errors: deque[tuple[int, bool]] = deque(maxlen=2000)
         self.smoothed_error: float | None = None
         self.reference_error: float | None = None
-        self.reset(reference_error, entropy_reference)
+        self.reset(reference_error)
 
-    def reset(self, reference_error: float | None = None, entropy_reference: float | None = None) -> None:
-        """Begin anew, with the error rate (and mean entropy, nats) that is now normal; None keeps the one there was."""
+    def reset(self, reference_error: float | None = None) -> None:
+        """Begin anew, with the error rate that is now normal; None keeps the one there was."""
         if reference_error is not None:
             self.reference_error = reference_error
-        self._entropy_reference = entropy_reference
         self._error = self._make(self.reference_error)
-        self._entropy = PageHinkley(
-            delta=0.10, threshold=12.0, alpha=1.0, mode="up", min_instances=60, reference=entropy_reference
-        )
-        self._windows, self._entropy_windows = _Numbers(), _Numbers()
+        self._windows = _Numbers()
+        self._others = [(make(), _Numbers()) for make in UNLABELLED]
         self._recent: dict[int, bool] = {}
         self.active = False
         self.since_window: int | None = None
         self._calm = 0
 
-    def observe(self, window: int, error: bool | None, entropy: float) -> Drift | None:
-        """Take in one good window; `error` is None without a label. Returns a claim when the rule is first met."""
+    def observe(
+        self, window: int, error: bool | None, entropy: float, report: WindowReport | None = None
+    ) -> Drift | None:
+        """Take in one good window; `error` is None without a label. Returns a claim when the rule is first met.
+
+        `report` is what the wearable said of the window; without it only entropy is watched beside the errors.
+        """
         self._recent[window] = error is not None
         while len(self._recent) > _RECENT:
             del self._recent[next(iter(self._recent))]
-        self._entropy.update(entropy)
-        self._entropy_windows.append(window)
+        for watch, windows in self._others:
+            if watch.feed(entropy, report):
+                windows.append(window)
         if error is not None:
             self._take_error(window, error)
         if self.active:
@@ -96,33 +104,37 @@ class DriftMonitor:
 
     def _claim(self, window: int) -> Drift | None:
         rare = len(self._recent) == _RECENT and sum(self._recent.values()) < _RARE * _RECENT
-        if not (self._error.drift_detected or (rare and self._entropy.drift_detected)):
+        evidence = self.evidence()
+        if not claims(self._rule, evidence, labels_rare=rare):
             return None
         self.active = True
-        if self._error.drift_detected:
-            self.since_window = self._windows[self._error.change_point]
-        else:
-            self.since_window = self._entropy_windows[self._entropy.change_point]
+        self.since_window = self._since(evidence)
+        since = [error for at, error in self._errors if at >= self.since_window]
         return Drift(
             window,
             self.since_window,
-            self.evidence(),
+            evidence,
+            sureness(sum(since), len(since), self.reference_error),
             None if self.reference_error is None else 1.0 - self.reference_error,
             self.accuracy_since(self.since_window),
         )
 
     def evidence(self) -> tuple[Evidence, ...]:
-        """What each detector says now."""
-        return tuple(
-            Evidence(
-                detector=detector.name,
-                watches=watches,
-                statistic=detector.statistic[0],
-                threshold=detector.statistic[1],
-                fired=detector.drift_detected,
-            )
-            for watches, detector in (("error", self._error), ("entropy", self._entropy))
+        """What each detector says now, errors first."""
+        error = Evidence(
+            detector=self._error.name,
+            watches="error",
+            statistic=self._error.statistic[0],
+            threshold=self._error.statistic[1],
+            fired=self._error.drift_detected,
+            since_window=self._windows[self._error.change_point] if self._error.drift_detected else None,
         )
+        return error, *(watch.evidence(windows.__getitem__) for watch, windows in self._others)
+
+    def _since(self, evidence: tuple[Evidence, ...]) -> int:
+        """Of the errors where they have fired; otherwise the latest: each of the others began no later."""
+        fired = [e.since_window for e in evidence if e.fired and e.since_window is not None]
+        return fired[0] if evidence[0].fired else max(fired)
 
     def accuracy_since(self, window: int) -> float | None:
         errors = [error for at, error in self._errors if at >= window]
@@ -140,20 +152,19 @@ class DriftMonitor:
         recovered = self.smoothed_error <= self.reference_error + _SMOOTHING
         self._calm = self._calm + 1 if recovered else 0
         if self._calm >= 3 / _SMOOTHING:
-            self.reset(entropy_reference=self._entropy_reference)
+            self.reset()
 
     def snapshot(self) -> dict[str, Any]:
         """What has to survive a restart; detectors begin anew."""
         return {
             "reference_error": self.reference_error,
-            "entropy_reference": self._entropy_reference,
             "active": self.active,
             "since_window": self.since_window,
             "smoothed_error": self.smoothed_error,
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        self.reset(snapshot["reference_error"], snapshot["entropy_reference"])
+        self.reset(snapshot["reference_error"])
         self.active, self.since_window = snapshot["active"], snapshot["since_window"]
         self.smoothed_error = snapshot["smoothed_error"]
 

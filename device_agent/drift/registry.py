@@ -8,6 +8,7 @@ from device_agent.drift.detector import Detector
 from device_agent.drift.page_hinkley import PageHinkley
 from device_agent.drift.river_detectors import NAMES as RIVER
 from device_agent.drift.river_detectors import RiverDetector
+from device_agent.drift.thresholds import error_threshold
 from schemas.errors import UserError
 
 
@@ -15,11 +16,22 @@ def _river(name: str) -> Callable[[float | None], Detector]:
     return lambda reference: RiverDetector(name)
 
 
+_TOLERANCE = 0.10
+"""Errors up to ten points above the reference are the noise of small samples and of hard postures."""
+_THRESHOLD = 5.0
+"""Where there was no calibration, and nobody knows how many errors are normal."""
+
+
+def _page_hinkley(reference: float | None) -> Detector:
+    """Its threshold follows from the reference: whoever makes few errors is watched more closely."""
+    known = reference is not None and 0.0 < reference < 1.0
+    threshold = error_threshold(round(reference, 3), _TOLERANCE) if known and reference is not None else _THRESHOLD
+    return PageHinkley(reference=reference, delta=_TOLERANCE, threshold=threshold, alpha=1.0, mode="up")
+
+
 #: name -> maker, which is given the error rate that is normal (None: not known, learn it).
 ERROR_DETECTORS: dict[str, Callable[[float | None], Detector]] = {
-    # delta: errors up to ten points above the reference are the noise of small samples and of hard postures.
-    # threshold: at an error rate 40 points above that, 16 windows; on the reference, practically never.
-    "page-hinkley": lambda reference: PageHinkley(reference=reference, delta=0.10, threshold=5.0, alpha=1.0, mode="up"),
+    "page-hinkley": _page_hinkley,
     **{name: _river(name) for name in RIVER},
 }
 

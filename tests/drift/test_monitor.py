@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
+from device_agent.drift.combine import Rule, claims, sureness
 from device_agent.drift.monitor import DriftMonitor
 from device_agent.drift.registry import error_detector
+from device_agent.wearable.api import WindowReport
+from schemas.drift import Evidence
 
 
 def monitor(reference: float | None = 0.1) -> DriftMonitor:
@@ -17,8 +22,10 @@ def feed(m: DriftMonitor, first: int, count: int, rate: float, seed: int) -> lis
     return [w for w in range(first, first + count) if m.observe(w, rng.random() < rate, 0.4)]
 
 
-def test_on_its_reference_it_keeps_quiet_for_two_thousand_windows() -> None:
-    assert [feed(monitor(), 0, 2000, 0.1, seed) for seed in range(5)] == [[]] * 5
+@pytest.mark.parametrize("rate", [0.04, 0.25])
+def test_on_its_reference_it_claims_less_than_once_in_two_thousand_windows(rate: float) -> None:
+    claimed = [feed(monitor(rate), 0, 2000, rate, seed) for seed in range(8)]
+    assert sum(map(len, claimed)) <= 8  # of 16,000 windows
 
 
 def test_a_fall_of_accuracy_is_claimed_once_with_its_beginning() -> None:
@@ -102,7 +109,56 @@ def test_labels_that_come_late_keep_entropy_from_deciding_alone() -> None:
 def test_a_stream_without_end_is_remembered_in_bounded_memory() -> None:
     m = monitor(0.0)
     feed(m, 0, 10_000, 0.0, 7)
-    assert len(m._windows._kept) == len(m._entropy_windows._kept) == 4096
+    assert len(m._windows._kept) == len(m._others[0][1]._kept) == 4096
     feed(m, 10_000, 100, 0.9, 8)
     assert m.since_window is not None
     assert 9_990 <= m.since_window <= 10_010, "the n-th value still leads to its window"
+
+
+def witness(watches: str, fired: bool) -> Evidence:
+    return Evidence(detector="x", watches=watches, statistic=2.0 if fired else 0.0, threshold=1.0, fired=fired)
+
+
+@pytest.mark.parametrize(
+    ("fired", "rare", "claimed"),
+    [
+        (("error",), False, (True, False, True)),
+        (("entropy",), False, (True, False, False)),
+        (("entropy",), True, (True, False, True)),
+        (("features",), True, (True, False, False)),
+        (("features", "margin", "confidence"), True, (True, True, True)),
+        (("features", "margin", "confidence"), False, (True, True, False)),
+        ((), True, (False, False, False)),
+    ],
+)
+def test_the_rules(fired: tuple[str, ...], rare: bool, claimed: tuple[bool, bool, bool]) -> None:
+    evidence = [witness(name, name in fired) for name in ("error", "entropy", "margin", "confidence", "features")]
+    found = tuple(claims(rule, evidence, labels_rare=rare) for rule in (Rule.ANY, Rule.MAJORITY, Rule.WEIGHTED))
+    assert found == claimed
+
+
+def test_sureness_is_the_binomial_tail() -> None:
+    binom = pytest.importorskip("scipy.stats").binom
+    for errors, windows, rate in ((0, 10, 0.2), (5, 10, 0.2), (10, 10, 0.2), (40, 300, 0.1)):
+        assert sureness(errors, windows, rate) == pytest.approx(binom.cdf(errors - 1, windows, rate), abs=1e-9)
+    assert sureness(0, 0, 0.1) is None
+
+
+def test_features_that_move_away_without_labels_say_so_and_since_when() -> None:
+    rng, m = random.Random(8), monitor(None)
+
+    def report(window: int, shift: float) -> WindowReport:
+        label = window % 3
+        features = tuple(rng.gauss(5.0 * (label == k) + shift, 1.0) for k in range(6))
+        probabilities = tuple(0.9 if k == label else 0.05 for k in range(3))
+        return WindowReport(window, 0, label, probabilities, 0.85, 0.39, 1, features=features)
+
+    for window in range(300):
+        m.observe(window, None, 0.39, report(window, 0.0))
+    assert not any(evidence.fired for evidence in m.evidence())
+    for window in range(300, 360):
+        m.observe(window, None, 0.39, report(window, 3.0))
+    fired = {evidence.watches: evidence.since_window for evidence in m.evidence() if evidence.fired}
+    assert list(fired) == ["features"]
+    assert 295 <= (fired["features"] or 0) <= 305
+    assert not m.active, "features alone are half a witness"
