@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
+from device_agent.compiler import memory_plan
 from device_agent.compiler.compile import CompiledPlan, compile_model
 from device_agent.compiler.normalise import Norm
 from device_agent.compiler.preprocessing import Preprocessing
@@ -18,6 +20,7 @@ from schemas.plan import Entry, Region, View
 from schemas.plan_operations import OPERATIONS
 from tests.compiled import random_windows, randomise_norms, signal
 from tests.compiler.test_operators import Concatenated, Function, Residual, network, safe_log
+from tests.compiler.test_streaming import Fixed
 from tests.runtime.handmade import Code, tiny_plan
 
 CHANNELS, SAMPLES, CLASSES, BATCH = 3, 29, 4, 4
@@ -34,11 +37,17 @@ _PREPARING = Preprocessing(
 class Case:
     build: Callable[[], nn.Module]
     settings: dict[str, object]
+    choice: int | None = None
+    """Which of its ways to stream each chain takes, in the place of what the planner would choose."""
 
     def compiled(self) -> tuple[CompiledPlan, bytes]:
         torch.manual_seed(5)
         module = randomise_norms(self.build())
-        plan = compile_model(module, signal(CHANNELS, SAMPLES, CLASSES), name="test", batch=BATCH, **self.settings)
+        with pytest.MonkeyPatch.context() as patch:
+            if self.choice is not None:
+                patch.setattr(memory_plan, "Search", Fixed)
+                patch.setattr(Fixed, "number", self.choice)
+            plan = compile_model(module, signal(CHANNELS, SAMPLES, CLASSES), name="test", batch=BATCH, **self.settings)
         return plan, plan.weights_file(module)
 
 
@@ -95,11 +104,28 @@ CASES = {
         ),
         {"norm": Norm.FROZEN, "preprocessing": Preprocessing(log_floor=0.05)},
     ),
+    "norms alone and in a branch": Case(
+        lambda: network(nn.GroupNorm(1, 1), _conv(), Residual(nn.GroupNorm(2, 4))), {"loss": Loss(0.05)}
+    ),
     "exact batch norm": Case(
         lambda: network(_conv(), nn.BatchNorm2d(4), nn.ELU(), _conv(3, 4, (3, 5)), nn.BatchNorm2d(3), nn.Dropout(0.5)),
         {"norm": Norm.BATCH},
     ),
 }
+
+
+def _streamed() -> nn.Module:
+    return network(
+        nn.Conv2d(1, 8, (3, 1), bias=False),
+        nn.GroupNorm(1, 8),
+        nn.Conv2d(8, 8, (1, 8), groups=8, bias=False),
+        nn.GroupNorm(1, 8),
+        nn.ReLU(),
+        nn.AvgPool2d((1, 4)),
+    )
+
+
+CASES |= {f"streamed, way {number}": Case(_streamed, {}, number) for number in (3, 23, 57)}
 
 
 def copying_plan() -> bytes:
