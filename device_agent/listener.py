@@ -45,6 +45,8 @@ class Listener:
             return
         if isinstance(message, Stored):
             await self._context.reporter.acknowledge(message.ranges)
+            if message.missing:
+                self._context.reporter.ask_again()
             self._context.changed.notify()
         elif isinstance(message, Command):
             await self._obey(message)

@@ -51,6 +51,8 @@ class Publisher:
 
     async def _next_batch(self) -> list[Pending]:
         """What has not been sent yet; when that is all, and it is time, once more what has not been acknowledged."""
+        if self._reporter.was_asked_again():
+            self._turn_back()
         batch = await self._reporter.pending(self._cursor, _BATCH)
         due = self._clock() - self._turned_back_s >= self._resend_after_s
         if not batch and due and self._reporter.outbox.pending_count:

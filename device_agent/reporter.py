@@ -21,6 +21,7 @@ class Reporter:
         self.outbox, self.state, self._refresh = outbox, state, refresh
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="outbox")
         self._work = asyncio.Event()
+        self._asked_again = False
 
     async def put(
         self, *drafts: Draft, entry: DeviceEntry | None = None, command: str | None = None
@@ -54,6 +55,16 @@ class Reporter:
 
     async def acknowledge(self, ranges: Sequence[SeqRange]) -> int:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self.outbox.acknowledge, ranges)
+
+    def ask_again(self) -> None:
+        """The supervisor misses something: whatever is still here is due at once."""
+        self._asked_again = True
+        self._work.set()
+
+    def was_asked_again(self) -> bool:
+        """Since the last time this was looked at."""
+        asked, self._asked_again = self._asked_again, False
+        return asked
 
     async def was_relayed(self, entry: DeviceEntry) -> bool:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self.outbox.was_relayed, entry)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -40,15 +40,11 @@ class Document(Payload):
     device: Name
     time: AwareDatetime = Field(default_factory=utc_now, description="when it happened, UTC, the publisher's clock")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_in_schema(cls, data: Any) -> Any:
-        if isinstance(data, dict) and not ({"schema", "schema_name"} & data.keys()):
-            return {**data, "schema": cls.SCHEMA}
-        return data
-
     @model_validator(mode="after")
     def _check_schema(self) -> Self:
+        # Filled in here and not before the validation, which would have to see the whole document twice.
+        if "schema_name" not in self.__pydantic_fields_set__:
+            self.__dict__["schema_name"] = self.SCHEMA
         if self.schema_name != self.SCHEMA:
             raise ValueError(f"schema is {self.schema_name!r}, expected {self.SCHEMA!r}")
         return self

@@ -10,6 +10,7 @@ from schemas.adaptation import Adaptation
 from schemas.alert import Alert
 from schemas.base import MAX_PAYLOAD_BYTES, Document, Payload, Sequenced
 from schemas.command import Command, GroupCommand, Reply
+from schemas.desired import Desired, Reported
 from schemas.drift import DriftAlert
 from schemas.fault import Fault
 from schemas.health import Health
@@ -32,6 +33,8 @@ MODELS: dict[Kind, type[Document]] = {
     Kind.ALERT: Alert,
     Kind.COMMAND: Command,
     Kind.STORED: Stored,
+    Kind.DESIRED: Desired,
+    Kind.REPORTED: Reported,
 }
 
 

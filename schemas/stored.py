@@ -24,8 +24,11 @@ class SeqRange(Payload):
 
 
 class Stored(Document):
-    """Acknowledges ranges after the database has committed them."""
+    """Acknowledges ranges after the database has committed them, and asks once more for what is missing."""
 
     SCHEMA: ClassVar[str] = "biotrain.stored/1"
 
-    ranges: list[SeqRange] = Field(min_length=1, max_length=500)
+    ranges: list[SeqRange] = Field(default_factory=list, max_length=500)
+    missing: list[SeqRange] = Field(
+        default_factory=list, max_length=500, description="not in the database: send them again, if they are there"
+    )

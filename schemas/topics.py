@@ -32,7 +32,7 @@ FROM_DEVICE = (Kind.STATE, Kind.TELEMETRY, Kind.DRIFT, Kind.ADAPTATION, Kind.FAU
 #: Kinds that are never thinned, whatever happens.
 EVENTS = (Kind.STATE, Kind.DRIFT, Kind.ADAPTATION, Kind.FAULT, Kind.REPLY)
 #: Kinds whose last message the broker keeps for newcomers.
-RETAINED = (Kind.STATE, Kind.REPORTED)
+RETAINED = (Kind.STATE, Kind.DESIRED, Kind.REPORTED)
 #: Kinds that a device listens to.
 TO_DEVICE = (Kind.COMMAND, Kind.DESIRED, Kind.STORED)
 
@@ -95,6 +95,10 @@ class GroupTopic:
         return parsed
 
 
-def fleet_filter(kind: Kind, site: str = "+") -> str:
-    """The subscription filter for one kind of every device of a site (or of all sites)."""
-    return f"{PREFIX}/{site}/+/{kind}"
+def fleet_filter(kind: Kind, site: str = "+", *, share: str | None = None) -> str:
+    """The subscription filter for one kind of every device of a site (or of all sites).
+
+    With `share`, each message goes to one of those that subscribe under that name.
+    """
+    plain = f"{PREFIX}/{site}/+/{kind}"
+    return plain if share is None else f"$share/{share}/{plain}"

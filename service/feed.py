@@ -44,14 +44,25 @@ class Subscriber:
         """None at the end."""
         return await self._queue.get()
 
+    async def get_all(self) -> list[LiveEvent | None]:
+        """Everything that is there, at least one."""
+        events = [await self._queue.get()]
+        while not self._queue.empty():
+            events.append(self._queue.get_nowait())
+        return events
+
 
 class Feed:
     """Fans out to a bounded number of subscribers."""
 
-    def __init__(self, *, subscribers: int = 100, events: int = 2000) -> None:
+    def __init__(self, *, subscribers: int = 100, events: int = 10_000) -> None:
         self._limit = subscribers
         self._events = events
         self._subscribers: set[Subscriber] = set()
+
+    @property
+    def readers(self) -> int:
+        return len(self._subscribers)
 
     @property
     def is_full(self) -> bool:
@@ -67,6 +78,8 @@ class Feed:
             self._subscribers.discard(subscriber)
 
     def publish(self, events: Iterable[LiveEvent]) -> None:
+        if not self._subscribers:
+            return
         for event in events:
             for subscriber in self._subscribers:
                 subscriber.put(event)

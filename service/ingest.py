@@ -12,6 +12,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 
 from messaging import Broker, Delivery
 from schemas.base import utc_now
+from schemas.desired import Reported
 from service.announce import Announcer
 from service.parse import Key, parse_delivery, poison_key
 from service.store.alert_rows import Channels
@@ -57,6 +58,7 @@ class Ingest:
         on_written: Callable[[Written], None],
         batch_messages: int = 500,
         batch_linger_s: float = 0.01,
+        teller: str | None = None,
     ) -> None:
         self.counters = IngestCounters()
         self.store_error = ""
@@ -64,6 +66,7 @@ class Ingest:
         self._database = database
         self._announcer = announcer
         self._channels = channels
+        self._teller = teller
         self._on_written = on_written
         self._batch_messages = batch_messages
         self._batch_linger_s = batch_linger_s
@@ -82,15 +85,18 @@ class Ingest:
             now = utc_now()
             arrived: list[Arrived] = []
             poison: list[Poison] = []
+            reported: list[Reported] = []
             for delivery in deliveries:
                 one = parse_delivery(delivery, now)
                 if isinstance(one, Arrived):
                     arrived.append(one)
                     if abs((one.message.time - now).total_seconds()) > _CLOCK_OFF_S:
                         self._note_clock(one)
+                elif isinstance(one, Reported):
+                    reported.append(one)
                 else:
                     poison.append(one)
-            await self._parsed.put((deliveries, Batch(arrived, poison)))
+            await self._parsed.put((deliveries, Batch(arrived, poison, reported)))
 
     async def _write(self) -> None:
         while True:
@@ -118,14 +124,14 @@ class Ingest:
                 topic = f"biotrain/v1/{arrived.message.site}/{arrived.message.device}/{arrived.kind}"
                 poison = Poison(topic, arrived.payload.encode(), reason, arrived.received)
                 written.append(await self._store_surely(Batch(poison=[poison])))
-        if batch.poison:
-            written.append(await self._store_surely(Batch(poison=batch.poison)))
+        if batch.poison or batch.reported:
+            written.append(await self._store_surely(Batch(poison=batch.poison, reported=batch.reported)))
         return written
 
     async def _store_surely(self, batch: Batch) -> Written:
         """Tries for ever while the database is at fault; raises when the message is."""
         delay = _RETRY_FIRST_S
-        work = partial(write_batch, batch=batch, channels=self._channels)
+        work = partial(write_batch, batch=batch, channels=self._channels, teller=self._teller)
         while True:
             try:
                 written = await self._database.in_writer_thread(work)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from functools import lru_cache
 
 from messaging import Delivery
 from schemas.base import Sequenced
+from schemas.desired import Reported
 from schemas.messages import MessageError, parse_message
 from schemas.state import State
 from schemas.topics import DeviceTopic, TopicError
@@ -17,10 +19,18 @@ Key = tuple[str, str, int, int]
 _LARGEST = 2**63 - 1
 
 
-def parse_delivery(delivery: Delivery, received: datetime) -> Arrived | Poison:
+@lru_cache(maxsize=100_000)
+def _topic(topic: str) -> DeviceTopic:
+    """A device's topics are few, and come again and again."""
+    return DeviceTopic.parse(topic)
+
+
+def parse_delivery(delivery: Delivery, received: datetime) -> Arrived | Poison | Reported:
     try:
-        topic = DeviceTopic.parse(delivery.topic)
+        topic = _topic(delivery.topic)
         message = parse_message(topic, delivery.payload)
+        if isinstance(message, Reported):
+            return message
         if not isinstance(message, Sequenced):
             raise MessageError(f"{topic.kind} is not published by devices")
         if message.seq == 0 and not isinstance(message, State):

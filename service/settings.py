@@ -21,6 +21,10 @@ class SupervisorSettings:
     hook_timeout_s: float = 10.0
     webhooks: tuple[str, ...] = ()
     webhook_secret: str | None = field(default=None, repr=False)
+    #: The first token; with it, everybody else needs one too.
+    admin_token: str | None = field(default=None, repr=False)
+    #: Serve everybody who reaches the address, also from other machines.
+    open_to_all: bool = False
     #: Set where several supervisors share one broker and one PostgreSQL; unique among them.
     instance: str | None = None
     #: A device that was not heard for so long is silent.
@@ -28,5 +32,5 @@ class SupervisorSettings:
     #: Gaps are looked for this long after the last message of their boot, and asked for again.
     gap_delay_s: float = 30.0
     #: Messages in one transaction, and how long the first of them may wait for the others.
-    batch_messages: int = 500
+    batch_messages: int = 1000
     batch_linger_s: float = 0.01

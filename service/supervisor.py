@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
 import structlog
@@ -11,7 +11,7 @@ import structlog
 from messaging import Broker
 from schemas.base import utc_now
 from schemas.errors import UserError
-from schemas.topics import FROM_DEVICE, fleet_filter
+from schemas.topics import FROM_DEVICE, Kind, fleet_filter
 from service.alert_desk import AlertDesk
 from service.announce import Announcer
 from service.api.app import build_app
@@ -21,12 +21,17 @@ from service.feed import Feed, LiveEvent
 from service.hook_thread import HookThread
 from service.hooks import find_hooks
 from service.ingest import Ingest
+from service.metrics import Metrics
+from service.neighbours import follow_neighbours
 from service.presence import PresenceGuard
-from service.server import Server, build_server, listen, url_of
+from service.server import Server, build_server, is_loopback, listen, url_of
 from service.settings import SupervisorSettings
 from service.store.alert_rows import Channels
-from service.store.batch import Written
+from service.store.batch import AlertChange, Written
 from service.store.database import Database
+from service.store.place import find_place
+from service.tokens import TokenDesk
+from service.watch import Watch
 from service.webhook import make_webhook
 
 _log = structlog.get_logger("service")
@@ -34,11 +39,17 @@ _log = structlog.get_logger("service")
 #: A broker that is there takes less time to tell whether another supervisor is, and to connect; one that is not
 #: there is not waited for.
 _CONNECT_S = 3.0
+#: The name under which supervisors with an instance share the devices' messages.
+SHARE = "biotrain"
 
 
-def client_id(site: str | None) -> str:
-    """The same for every supervisor of a site: the broker keeps one session, and one supervisor serves it."""
-    return f"biotrain-supervisor-{site or 'all'}"
+def client_id(site: str | None, instance: str | None = None) -> str:
+    """The same for every supervisor of a site: the broker keeps one session, and one supervisor serves it.
+
+    Supervisors that share a site have one each, by the name of their instance.
+    """
+    shared = "" if instance is None else f"-{instance}"
+    return f"biotrain-supervisor-{site or 'all'}{shared}"
 
 
 async def run_supervisor(settings: SupervisorSettings, stop: asyncio.Event, ready: Callable[[str], None]) -> None:
@@ -58,12 +69,23 @@ async def _run(
 ) -> None:
     hooks = find_hooks(settings.hooks)
     sock = stack.enter_context(listen(settings.host, settings.port))
+    if settings.admin_token is None and not settings.open_to_all and not is_loopback(sock):
+        raise UserError(
+            f"{settings.host} can be reached from other machines: set BIOTRAIN_ADMIN_TOKEN, so that tokens are asked "
+            "for, or say --open when something in front of it asks"
+        )
+    if settings.instance is not None and find_place(settings.store).path is not None:
+        raise UserError(
+            f"--instance {settings.instance}: several supervisors share a PostgreSQL database, not an SQLite file; "
+            "name one with --store"
+        )
     database = await stack.enter_async_context(Database(settings.store))
     threads = [HookThread(hook, settings.hook_timeout_s) for hook in hooks]
     for thread in threads:
         stack.callback(thread.close)
 
-    subscriptions = [fleet_filter(kind, settings.site or "+") for kind in FROM_DEVICE]
+    share = None if settings.instance is None else SHARE
+    subscriptions = [fleet_filter(kind, settings.site or "+", share=share) for kind in (*FROM_DEVICE, Kind.REPORTED)]
     broker = Broker(settings.broker, subscriptions=subscriptions)
     presence = PresenceGuard(settings.broker)
     feed = Feed()
@@ -72,17 +94,19 @@ async def _run(
     channels = Channels(tuple(hook.name for hook in hooks), tuple(webhook.url for webhook in webhooks))
     desk = AlertDesk(database, broker, threads, webhooks)
 
+    def on_alerts(changes: Sequence[AlertChange]) -> None:
+        feed.publish(
+            LiveEvent(0, "alert", one.alert.site, one.alert.device, one.alert.to_json().decode()) for one in changes
+        )
+        desk.wake()
+
     def on_written(written: Written) -> None:
         feed.publish(
             LiveEvent(new.id, new.arrived.kind.value, *new.arrived.device, new.arrived.payload)
             for new in written.messages
         )
         if written.alerts:
-            feed.publish(
-                LiveEvent(0, "alert", new.alert.site, new.alert.device, new.alert.to_json().decode())
-                for new in written.alerts
-            )
-            desk.wake()
+            on_alerts(written.alerts)
 
     ingest = Ingest(
         broker,
@@ -92,15 +116,22 @@ async def _run(
         on_written=on_written,
         batch_messages=settings.batch_messages,
         batch_linger_s=settings.batch_linger_s,
+        teller=settings.instance,
     )
+    metrics = Metrics(broker, ingest, feed, desk)
+    watch = Watch(database, broker, settings, channels, metrics, on_alerts)
     context = Context(
         database=database,
         broker=broker,
         ingest=ingest,
         commands=CommandDesk(database, broker),
         feed=feed,
+        tokens=TokenDesk(database, settings.admin_token),
         site=settings.site,
         started=utc_now(),
+        metrics=metrics,
+        on_alerts=on_alerts,
+        channels=channels,
         hooks=tuple(hook.name for hook in hooks),
     )
     server = build_server(build_app(context))
@@ -110,14 +141,20 @@ async def _run(
         tasks += [
             group.create_task(_take_in(presence, broker, ingest, announcer, desk), name="ingest"),
             group.create_task(server.serve(sockets=[sock]), name="web"),
+            group.create_task(watch.run(), name="watch"),
         ]
+        if settings.instance is not None:
+            tasks.append(group.create_task(follow_neighbours(database, settings.instance, feed), name="neighbours"))
+        tasks += []
         connected = asyncio.create_task(broker.next_connection())
         stopped = asyncio.create_task(stop.wait())
         stack.callback(connected.cancel)
         stack.callback(stopped.cancel)
         await asyncio.wait((connected, stopped), timeout=_CONNECT_S, return_when=asyncio.FIRST_COMPLETED)
         url = url_of(sock)
-        _log.info("supervisor is running", url=url, broker=broker.address, store=settings.store, site=settings.site)
+        _log.info(
+            "supervisor is running", url=url, broker=broker.address, store=database.place.shown, site=settings.site
+        )
         ready(url)
         await stopped
         await _end(tasks, server, feed)

@@ -18,12 +18,14 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 class SupervisorProcess:
     """`biotrain supervisor --json`, with its log beside its database."""
 
-    def __init__(self, folder: Path, broker: str, *options: str, store: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, broker: str, *options: str, store: Path | None = None, store_url: str | None = None
+    ) -> None:
         self.store = store or folder / "biotrain.db"
         self.url = ""
         self._folder = folder
         self._command = [
-            sys.executable, "-m", "biotrain", "supervisor", "--broker", broker, "--store", f"sqlite:///{self.store}",
+            sys.executable, "-m", "biotrain", "supervisor", "--broker", broker, "--store", store_url or f"sqlite:///{self.store}",
             "--listen", "127.0.0.1:0", "--json", *options,
         ]  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
 from pathlib import Path
@@ -24,7 +25,9 @@ def main(
             help="Folder of `biotrain certs issue supervisor`: the connection is TLS then.", envvar="BIOTRAIN_IDENTITY"
         ),
     ] = None,
-    store: Annotated[str, typer.Option(help="The database; for now an SQLite file.")] = "sqlite:///biotrain.db",
+    store: Annotated[
+        str, typer.Option(help="The database: sqlite:///FILE, or postgresql://USER@HOST/NAME.")
+    ] = "sqlite:///biotrain.db",
     listen: Annotated[str, typer.Option(help="Where page and REST interface are served; port 0 takes a free one.")] = (
         "127.0.0.1:8000"
     ),
@@ -33,6 +36,27 @@ def main(
         list[str] | None, typer.Option(help="module:function, an async function called with each alert; repeatable.")
     ] = None,
     hook_timeout: Annotated[float, typer.Option(help="Seconds that a hook may take.", min=0.1, max=3600)] = 10.0,
+    webhook: Annotated[
+        list[str] | None, typer.Option(help="http(s)://... that alerts are posted to as CloudEvents; repeatable.")
+    ] = None,
+    webhook_secret: Annotated[
+        str | None, typer.Option(help="Signs the webhooks.", envvar="BIOTRAIN_WEBHOOK_SECRET", show_envvar=True)
+    ] = None,
+    admin_token: Annotated[
+        str | None,
+        typer.Option(
+            help="The first token; with it every request needs one.", envvar="BIOTRAIN_ADMIN_TOKEN", show_envvar=True
+        ),
+    ] = None,
+    open_to_all: Annotated[
+        bool, typer.Option("--open", help="Serve other machines without tokens: something in front of it asks.")
+    ] = False,
+    instance: Annotated[
+        str | None,
+        typer.Option(help="A name of its own for each supervisor that shares broker and PostgreSQL with others."),
+    ] = None,
+    silent_after: Annotated[float, typer.Option(help="Seconds after which a device is silent.", min=1)] = 60.0,
+    gap_delay: Annotated[float, typer.Option(help="Seconds before a missing message is asked for.", min=0.5)] = 30.0,
     username: Annotated[str | None, typer.Option(help="User at the broker.")] = None,
     password: Annotated[
         str | None, typer.Option(help="Password at the broker.", envvar="BIOTRAIN_BROKER_PASSWORD", show_envvar=True)
@@ -55,14 +79,15 @@ def main(
     from schemas.errors import UserError
     from schemas.topics import GroupTopic, TopicError
     from service.settings import SupervisorSettings
+    from service.store.place import store_name
     from service.supervisor import client_id, run_supervisor
 
     configure_logging(log_level)
-    if site is not None:
+    for option, name in (("--site", site), ("--instance", instance)):
         try:
-            str(GroupTopic(site, "all"))
+            str(GroupTopic(name or "any", "all"))
         except TopicError as error:
-            raise UserError(str(error)) from None
+            raise UserError(f"{option}: {error}") from None
     secret = None if identity is None else _load_identity(identity, site)
     site = site if secret is None else secret.site
     broker_host, broker_port = parse_address(broker, default_port=DEFAULT_PORT if secret is None else SUPERVISOR_PORT)
@@ -73,7 +98,7 @@ def main(
         broker=BrokerSettings(
             host=broker_host,
             port=broker_port,
-            client_id=client_id(site),
+            client_id=client_id(site, instance),
             username=username,
             password=password,
             identity=secret,
@@ -84,17 +109,29 @@ def main(
         site=site,
         hooks=tuple(hook or ()),
         hook_timeout_s=hook_timeout,
+        webhooks=tuple(webhook or ()),
+        webhook_secret=webhook_secret,
+        instance=instance,
+        admin_token=admin_token or None,
+        open_to_all=open_to_all,
+        silent_after_s=silent_after,
+        gap_delay_s=gap_delay,
     )
 
     def ready(url: str) -> None:
         if as_json:
-            print(json.dumps({"ready": True, "url": url, "broker": broker, "store": store}), flush=True)
+            print(json.dumps({"ready": True, "url": url, "broker": broker, "store": store_name(store)}), flush=True)
         else:
             print(f"The page is at {url}", flush=True)
 
     async def run(stop: asyncio.Event) -> None:
         await run_supervisor(settings, stop, ready)
 
+    # What is in flight are many small objects without cycles: looking through them all at every turn would take a third
+    # of the time of ingest. What was imported stays anyway.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     run_until_stopped(run)
 
 

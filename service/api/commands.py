@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, HTTPException, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from messaging import PublishError
-from schemas.base import utc_now
-from schemas.command import Command, Verb
+from schemas.base import Name, utc_now
+from schemas.command import Command, GroupCommand, Verb
+from service.api.auth import identity_of
 from service.api.context import Context
-from service.api.parameters import DeviceName, Limit, SiteName
-from service.store.commands import newest
+from service.api.parameters import Before, DeviceName, GroupName, Limit, SiteName
+from service.store import audit
+from service.store.commands import newest, newest_of_group
 from service.store.overview import fleet
+from service.tokens import ANYBODY, Identity
 
 
 class CommandRequest(BaseModel):
     """What is asked of the device."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"verb": "adapt", "expires_s": 60}})
 
     verb: Verb
     issued_by: str = Field(default="", max_length=100, description="who asks, for the record")
@@ -31,6 +34,9 @@ class CommandRequest(BaseModel):
 class CommandView(BaseModel):
     """A command and the device's last word on it."""
 
+    id: int
+    device: str | None = Field(description="null for the row of a group itself")
+    group: str | None
     command_id: str
     verb: Verb
     issued_by: str
@@ -49,6 +55,7 @@ class CommandList(BaseModel):
 
 def router(context: Context) -> APIRouter:
     routes = APIRouter(prefix="/api/devices/{site}/{device}/commands", tags=["commands"])
+    groups = APIRouter(prefix="/api/groups/{site}/{group}/commands", tags=["commands"])
 
     @routes.post(
         "",
@@ -56,27 +63,66 @@ def router(context: Context) -> APIRouter:
         summary="Send a command; ask for its status by its id",
         responses={404: {"description": "no such device"}, 503: {"description": "the broker is not there"}},
     )
-    async def send(site: SiteName, device: DeviceName, request: CommandRequest) -> CommandView:
+    async def send(http: Request, site: SiteName, device: DeviceName, request: CommandRequest) -> CommandView:
         if not await fleet(context.database, site, device):
             raise HTTPException(404, f"nothing has been heard from device {device!r} of site {site!r}")
+        by = identity_of(http)
+        await audit.note(context.database, by.name, by.role, f"command_{request.verb}", site=site, device=device)
         try:
             command = await context.commands.send(
-                site, device, request.verb, issued_by=request.issued_by, expires_s=request.expires_s
+                site, device, request.verb, issued_by=_issuer(by, request), expires_s=request.expires_s
             )
         except PublishError as error:
             raise HTTPException(503, f"the command was not sent: {error}") from None
         return await _one(context, site, device, command.command_id)
 
     @routes.get("", summary="Commands to this device, newest first")
-    async def commands(site: SiteName, device: DeviceName, limit: Limit = 50) -> CommandList:
-        rows = await newest(context.database, site, device, limit=limit)
+    async def commands(site: SiteName, device: DeviceName, before: Before = None, limit: Limit = 50) -> CommandList:
+        rows = await newest(context.database, site, device, limit=limit, before=before)
         return CommandList(items=[_view(dict(row)) for row in rows])
 
     @routes.get("/{command_id}", summary="One command", responses={404: {"description": "no such command"}})
-    async def command(site: SiteName, device: DeviceName, command_id: str) -> CommandView:
+    async def command(
+        site: SiteName,
+        device: DeviceName,
+        command_id: Annotated[Name, Path(description="as `send` gave it", examples=["adapt-0a1b2c3d4e5f"])],
+    ) -> CommandView:
         return await _one(context, site, device, command_id)
 
-    return routes
+    @groups.post(
+        "",
+        status_code=202,
+        summary="Send a command to every device that listens to a group",
+        responses={503: {"description": "the broker is not there"}},
+    )
+    async def send_to_group(http: Request, site: SiteName, group: GroupName, request: CommandRequest) -> CommandView:
+        by = identity_of(http)
+        await audit.note(
+            context.database, by.name, by.role, f"command_{request.verb}", site=site, detail=f"group {group}"
+        )
+        try:
+            command = await context.commands.send_to_group(
+                site, group, request.verb, issued_by=_issuer(by, request), expires_s=request.expires_s
+            )
+        except PublishError as error:
+            raise HTTPException(503, f"the command was not sent: {error}") from None
+        rows = await newest_of_group(context.database, site, group, limit=1, command_id=command.command_id)
+        return _view(dict(rows[0]))
+
+    @groups.get("", summary="Commands to this group and its devices' answers, newest first")
+    async def group_commands(site: SiteName, group: GroupName, before: Before = None, limit: Limit = 50) -> CommandList:
+        rows = await newest_of_group(context.database, site, group, limit=limit, before=before)
+        return CommandList(items=[_view(dict(row)) for row in rows])
+
+    both = APIRouter()
+    both.include_router(routes)
+    both.include_router(groups)
+    return both
+
+
+def _issuer(by: Identity, request: CommandRequest) -> str:
+    """A token's name cannot be talked away; without tokens it is what the asker says."""
+    return request.issued_by if by is ANYBODY else by.name
 
 
 async def _one(context: Context, site: str, device: str, command_id: str) -> CommandView:
@@ -87,11 +133,15 @@ async def _one(context: Context, site: str, device: str, command_id: str) -> Com
 
 
 def _view(row: Mapping[str, Any]) -> CommandView:
-    command = Command.model_validate_json(row["payload"])
+    of = GroupCommand if row["group_name"] else Command
+    command: Command | GroupCommand = of.model_validate_json(row["payload"])
     status = row["status"]
     if status in ("created", "sent") and command.expires is not None and command.expires < utc_now():
         status = "no_reply"
     return CommandView(
+        id=row["id"],
+        device=row["device"] or None,
+        group=row["group_name"],
         command_id=command.command_id,
         verb=command.verb,
         issued_by=command.issued_by,

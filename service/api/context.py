@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +10,11 @@ from messaging import Broker
 from service.commands import CommandDesk
 from service.feed import Feed
 from service.ingest import Ingest
+from service.metrics import Metrics
+from service.store.alert_rows import Channels
+from service.store.batch import AlertChange
 from service.store.database import Database
+from service.tokens import TokenDesk
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,10 @@ class Context:
     ingest: Ingest
     commands: CommandDesk
     feed: Feed
+    tokens: TokenDesk
     site: str | None
     started: datetime
+    metrics: Metrics
+    channels: Channels
+    on_alerts: Callable[[Sequence[AlertChange]], None]
     hooks: tuple[str, ...] = ()

@@ -57,11 +57,11 @@ async def _stream(context: Context, site: str | None, device: str | None, start:
             while rows := await all_after(context.database, reached, site=site, device=device, limit=_PAGE):
                 reached = rows[-1].id
                 yield "".join(_render(_from_row(row)) for row in rows)
-        async for event in _events(subscriber):
-            if event is None:
+        async for events in _events(subscriber):
+            if not events:
                 yield ": still here\n\n"
-            elif _is_wanted(event, site, device, reached):
-                yield _render(event)
+            elif wanted := [_render(event) for event in events if _is_wanted(event, site, device, reached)]:
+                yield "".join(wanted)
 
 
 def _is_wanted(event: LiveEvent, site: str | None, device: str | None, reached: int) -> bool:
@@ -70,18 +70,19 @@ def _is_wanted(event: LiveEvent, site: str | None, device: str | None, reached: 
     return (site is None or event.site == site) and (device is None or event.device == device)
 
 
-async def _events(subscriber: Subscriber) -> AsyncIterator[LiveEvent | None]:
-    """None when nothing has happened for a while."""
+async def _events(subscriber: Subscriber) -> AsyncIterator[list[LiveEvent]]:
+    """An empty list when nothing has happened for a while."""
     while True:
         try:
             async with asyncio.timeout(_KEEP_ALIVE_S):
-                event = await subscriber.get()
+                events = await subscriber.get_all()
         except TimeoutError:
-            yield None
+            yield []
             continue
-        if event is None:
+        if there := [event for event in events if event is not None]:
+            yield there
+        if None in events:
             return
-        yield event
 
 
 def _from_row(row: StoredRow) -> LiveEvent:

@@ -76,6 +76,15 @@ def router(context: Context) -> APIRouter:
         response.status_code = 200 if ready else 503
         return Readiness(ready=ready, broker=broker, store=store)
 
+    @routes.get(
+        "/metrics",
+        summary="Counters for Prometheus",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"example": "biotrain_messages_stored_total 1024.0"}}}},
+    )
+    async def metrics() -> Response:
+        return Response(context.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
     @routes.get("/api/stats", summary="What is stored, quarantined and missing")
     async def stats() -> Stats:
         counted = await totals(context.database)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from schemas.alert import Alert
 from schemas.base import Sequenced
+from schemas.desired import Reported
 from schemas.topics import Kind
 
 
@@ -71,3 +72,4 @@ class Written:
 class Batch:
     arrived: Sequence[Arrived] = ()
     poison: Sequence[Poison] = ()
+    reported: Sequence[Reported] = ()

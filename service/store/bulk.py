@@ -61,7 +61,7 @@ class Form:
         """SQLite: as SQLAlchemy's DateTime writes it."""
         if not self._is_sqlite:
             return value
-        return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+        return value.astimezone(UTC).isoformat(" ", "microseconds")[:26]
 
     def value(self, value: Any) -> Any:
         if isinstance(value, datetime):

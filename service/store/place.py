@@ -59,6 +59,14 @@ def find_place(url: str) -> Place:
             raise UserError(f"store {shown}: {other} is not supported; SQLite and PostgreSQL are, e.g. {_EXAMPLES}")
 
 
+def store_name(url: str) -> str:
+    """Without its password."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return url
+
+
 def _path_of(parsed: URL, shown: str) -> Path:
     if not parsed.database or parsed.database == ":memory:":
         raise UserError(

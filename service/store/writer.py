@@ -21,7 +21,9 @@ from service.store.alert_rows import Channels, raise_alert, resolve
 from service.store.batch import AlertChange, Arrived, Batch, NewMessage, Poison, Written
 from service.store.bulk import Form, insert_rows
 from service.store.command_rows import take_reply
+from service.store.desired import take_reported
 from service.store.fleet import DeviceNews, news_of
+from service.store.neighbours import tell_neighbours
 from service.store.rows import NOUNS
 
 #: The newest of what could not be understood; older ones make room.
@@ -33,11 +35,11 @@ _HOUR = ("rows", "windows", "windows_dropped", "windows_faulty", "labelled", "co
          "frozen_correct")  # fmt: skip
 
 
-def write_batch(connection: Connection, batch: Batch, channels: Channels) -> Written:
+def write_batch(connection: Connection, batch: Batch, channels: Channels, teller: str | None = None) -> Written:
     """Everything or nothing; what is already there is left as it is. Alerts are recorded with what raised them.
 
     Several supervisors write the same devices at the same time: rows are taken in the order of their keys, and what
-    they count is added in the database.
+    they count is added in the database. `teller` is the name under which the others hear of it.
     """
     written = Written()
     poison = list(batch.poison)
@@ -53,6 +55,10 @@ def write_batch(connection: Connection, batch: Batch, channels: Channels) -> Wri
         _add_to_boots(connection, form, written.messages)
         _update_devices(connection, form, batch.arrived)
         written.alerts = _change_alerts(connection, written.messages, channels)
+        if teller is not None:
+            tell_neighbours(connection, teller, written)
+    for reported in batch.reported:
+        take_reported(connection, reported)
     if poison:
         _quarantine(connection, poison)
         written.quarantined = len(poison)
@@ -134,11 +140,15 @@ def _insert_nouns(connection: Connection, form: Form, new: Iterable[NewMessage])
 
 def _add_to_hours(connection: Connection, form: Form, new: Iterable[NewMessage]) -> None:
     sums: dict[tuple[str, str, datetime], list[int]] = {}
+    hours: dict[datetime, datetime] = {}
     for one in new:
         row = one.arrived.message
         if not isinstance(row, Telemetry):
             continue
-        hour = one.arrived.received.replace(minute=0, second=0, microsecond=0)
+        received = one.arrived.received
+        if received not in hours:
+            hours[received] = received.replace(minute=0, second=0, microsecond=0)
+        hour = hours[received]
         compared = row.labelled if row.frozen_correct is not None else 0
         values = (1, row.windows, row.windows_dropped, row.windows_faulty, row.labelled, row.correct, compared,
                   row.frozen_correct or 0)  # fmt: skip

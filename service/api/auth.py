@@ -1,0 +1,69 @@
+"""Asks for a token where one is needed, and lets through what its role may do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http.cookies import CookieError, SimpleCookie
+
+from fastapi import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.tokens import ANYBODY, Identity, Role, TokenDesk
+
+COOKIE = "biotrain_token"
+#: Reached without a token: whether it lives, the page itself, and the place where a token is handed in.
+_OPEN = ("/healthz", "/readyz", "/api/session", "/api/openapi.json")
+_ADMIN = ("/api/tokens", "/api/deliveries")
+
+
+class Authenticate:
+    """Sets `identity` in the request's state."""
+
+    def __init__(self, app: ASGIApp, tokens: TokenDesk) -> None:
+        self._app = app
+        self._tokens = tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path: str = scope["path"]
+        scope.setdefault("state", {})["identity"] = ANYBODY
+        if self._tokens.required and path not in _OPEN and path.startswith(("/api", "/metrics")):
+            token = _token_of(dict(scope["headers"]))
+            identity = await self._tokens.identify(token) if token else None
+            wanted = _wanted(scope["method"], path)
+            if identity is None:
+                word = "this token is not known" if token else "a token is needed: Authorization: Bearer <token>"
+                refusal = JSONResponse({"detail": word}, 401, {"WWW-Authenticate": "Bearer"})
+                await refusal(scope, receive, send)
+                return
+            if not identity.role.may(wanted):
+                word = f"this needs the role {wanted.value!r}; {identity.name!r} has {identity.role.value!r}"
+                await JSONResponse({"detail": word}, 403)(scope, receive, send)
+                return
+            scope["state"]["identity"] = identity
+        await self._app(scope, receive, send)
+
+
+def identity_of(request: Request) -> Identity:
+    found: Identity = request.state.identity
+    return found
+
+
+def _wanted(method: str, path: str) -> Role:
+    if path.startswith(_ADMIN) and (method not in ("GET", "HEAD") or path.startswith("/api/tokens")):
+        return Role.ADMIN
+    return Role.READ if method in ("GET", "HEAD", "OPTIONS") else Role.OPERATE
+
+
+def _token_of(headers: Mapping[bytes, bytes]) -> str | None:
+    scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return token.strip()
+    try:
+        cookie = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1")).get(COOKIE)
+    except CookieError:
+        return None
+    return None if cookie is None else cookie.value
