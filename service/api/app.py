@@ -59,8 +59,8 @@ def build_app(context: Context) -> FastAPI:
         body = {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}
         for operations in document["paths"].values():
             for operation in operations.values():
-                for status, response in operation["responses"].items():
-                    if status >= "400":
+                for code, response in operation["responses"].items():
+                    if code >= "400":
                         response.setdefault("content", body)
         return document
 
