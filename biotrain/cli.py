@@ -24,6 +24,7 @@ COMMANDS = {
     "supervisor": "The host-side service: stores telemetry, raises alerts, shows the fleet.",
     "broker": "An MQTT broker for trying things out.",
     "certs": "A site's certificate authority: make, renew and revoke certificates; who may do what.",
+    "doctor": "What is wrong with a deployment, and what to do about it.",
     "bench": "How fast a training step is here, and how many instructions it takes on the device.",
     "schema": "Write the JSON Schemas and the AsyncAPI document of all messages.",
 }

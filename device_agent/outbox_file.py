@@ -46,7 +46,7 @@ def open_database(folder: Path, identity: Identity) -> tuple[sqlite3.Connection,
     """The database, and the number of this boot. Raises UserError when it is another's, or cannot be used."""
     path = folder / "outbox.db"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.5)
         # One owner: a second agent on the same folder is told so, instead of both giving out the same numbers.
         db.execute("PRAGMA locking_mode=EXCLUSIVE")
