@@ -56,7 +56,9 @@ def real(settings: AgentSettings, wearable: Process, tmp_path: Path) -> AgentSet
 
 
 def replies(keeper: Keeper, identity: str) -> list[ReplyStatus]:
-    return [reply.status for reply in keeper.of(Reply) if reply.command_id == identity]
+    said = [reply for reply in keeper.of(Reply) if reply.command_id == identity]
+    print(*(f"{identity}: {reply.status}, {reply.detail}" for reply in said[1:]), sep="\n")  # for a failed test
+    return [reply.status for reply in said]
 
 
 async def adapting(keeper: Keeper, identity: str = "a1") -> None:
@@ -75,7 +77,7 @@ def assert_log_is_stored_once(keeper: Keeper, wearable: Process) -> None:
 async def test_a_wearable_that_is_killed_in_the_middle_of_a_fit_is_adapted_later(
     real: AgentSettings, keeper: Keeper, wearable: Process
 ) -> None:
-    task = asyncio.create_task(run_agent(real))
+    task = asyncio.create_task(run_agent(real.model_copy(update={"trials": 1100})))
     await adapting(keeper)
     wearable.stop(signal.SIGKILL)
     wearable.start()
@@ -88,7 +90,7 @@ async def test_a_wearable_that_is_killed_in_the_middle_of_a_fit_is_adapted_later
     assert replies(keeper, "a2") == [ReplyStatus.ACCEPTED, ReplyStatus.DONE]
     assert totals["adaptations"]["failed"] == 1
     assert totals["adaptations"]["started"] == 2
-    assert totals["windows"] + totals["windows_dropped"] == 440
+    assert totals["windows"] + totals["windows_dropped"] == 1100
     assert [f.active for f in keeper.of(Fault) if f.fault is FaultKind.WEARABLE_LOST] == [True, False]
     assert totals["published"] == totals["stored"] == len(keeper.stored)
     assert_log_is_stored_once(keeper, wearable)
@@ -171,7 +173,7 @@ def agent_process(real: AgentSettings) -> Iterator[subprocess.Popen[str]]:
     words = [
         "agent", "--wearable", "local", "--broker", real.broker, "--site", real.site, "--device", real.device,
         "--state-dir", str(real.state_dir), "--plan", str(real.plan), "--weights", str(real.weights), "--sessions", "1",
-        "--trials", "660", "--speed", "150", "--adapt", "never", "--epochs", "5", "--telemetry-period", "0.2",
+        "--trials", "1100", "--speed", "150", "--adapt", "never", "--epochs", "5", "--telemetry-period", "0.2",
         "--risk", "0.999", "--json",
     ]  # fmt: skip
     process = subprocess.Popen([sys.executable, "-m", "biotrain", *words], stdout=subprocess.PIPE, text=True)
@@ -197,7 +199,8 @@ async def test_a_local_wearable_keeps_weights_log_and_windows_when_its_process_i
         await keeper.until(lambda: keeper.of(State)[-1].boot > committed[0].boot, 30)
         await keeper.until(lambda: keeper.of(State)[-1].state is DeviceState.ONLINE, 30)
         assert keeper.of(State)[-1].weights_version == 2, "what was committed serves again"
-        # enough windows from before lie in its ring: no need to collect them anew
+        # whatever passed while nobody was there is lost; a few new windows, and those in its ring, are enough
+        await keeper.until(lambda: sum(t.windows for t in keeper.of(Telemetry)) >= seen + 50, 30)
         await keeper.command("a2", Verb.ADAPT)
         await keeper.until(lambda: len(replies(keeper, "a2")) == 2, 30)
         assert replies(keeper, "a2") == [ReplyStatus.ACCEPTED, ReplyStatus.DONE]
@@ -205,8 +208,8 @@ async def test_a_local_wearable_keeps_weights_log_and_windows_when_its_process_i
         assert second.wait(20) == 0
     started = [a for a in keeper.of(Adaptation) if a.phase is Phase.STARTED]
     new = sum(t.windows for t in keeper.of(Telemetry) if t.boot == started[1].boot and t.seq < started[1].seq)
-    assert started[1].train_windows > new
-    assert started[1].train_windows >= started[0].train_windows, f"{seen} windows came before"
+    assert started[1].train_windows > new, "windows from before the kill are trained on"
+    assert started[1].train_windows >= started[0].train_windows
     log = [json.loads(line) for line in (real.state_dir / "wearable.jsonl").read_text().splitlines()]
     assert [line["kind"] for line in log].count("BOOTED") == 2
     told = [m.device_event for m in keeper.stored.values() if m.device_event is not None]
