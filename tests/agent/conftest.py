@@ -71,7 +71,7 @@ class Keeper:
     def of(self, kind: type[Sequenced]) -> list[Any]:
         return [self.stored[key] for key in sorted(self.stored) if isinstance(self.stored[key], kind)]
 
-    async def until(self, true: Any, timeout_s: float = 15.0) -> None:
+    async def until(self, true: Any, timeout_s: float = 60.0) -> None:
         async with asyncio.timeout(timeout_s):
             while not true():
                 await asyncio.sleep(0.01)

@@ -36,9 +36,9 @@ async def test_an_lsl_stream_is_classified_watched_and_adapted_to(
             task = asyncio.create_task(
                 run_agent(settings.model_copy(update={**live, **asked, "adapt": "never", **model(tmp_path)}))
             )
-            await keeper.until(lambda: sum(t.windows for t in keeper.of(Telemetry)) >= 90, 40)
+            await keeper.until(lambda: sum(t.windows for t in keeper.of(Telemetry)) >= 90)
             await keeper.command("a1", Verb.ADAPT)
-            await keeper.until(lambda: len(keeper.of(Reply)) == 2, 30)
+            await keeper.until(lambda: len(keeper.of(Reply)) == 2)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -65,7 +65,7 @@ async def test_brainflows_synthetic_board_streams_into_the_agent_without_a_loss(
             settings.model_copy(update={**board, "speed": 1.0}), connect=device.connect, connect_frozen=device.connect
         )
     )
-    await keeper.until(lambda: sum(t.windows for t in keeper.of(Telemetry)) >= 60, 30)
+    await keeper.until(lambda: sum(t.windows for t in keeper.of(Telemetry)) >= 60)
     await keeper.until(lambda: keeper.of(Health)[-1].source is not None)
     agent.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -63,9 +63,9 @@ def replies(keeper: Keeper, identity: str) -> list[ReplyStatus]:
 
 async def adapting(keeper: Keeper, identity: str = "a1") -> None:
     """Streams until there are enough windows; then a fit is on its way."""
-    await keeper.until(lambda: sum(t.windows for t in keeper.of(Telemetry)) > 110, 30)
+    await keeper.until(lambda: sum(t.windows for t in keeper.of(Telemetry)) > 110)
     await keeper.command(identity, Verb.ADAPT)
-    await keeper.until(lambda: any(a.phase is Phase.PROGRESS for a in keeper.of(Adaptation)), 30)
+    await keeper.until(lambda: any(a.phase is Phase.PROGRESS for a in keeper.of(Adaptation)))
 
 
 def assert_log_is_stored_once(keeper: Keeper, wearable: Process) -> None:
@@ -81,10 +81,10 @@ async def test_a_wearable_that_is_killed_in_the_middle_of_a_fit_is_adapted_later
     await adapting(keeper)
     wearable.stop(signal.SIGKILL)
     wearable.start()
-    await keeper.until(lambda: replies(keeper, "a1")[1:] == [ReplyStatus.FAILED], 30)
+    await keeper.until(lambda: replies(keeper, "a1")[1:] == [ReplyStatus.FAILED])
     before = sum(t.windows for t in keeper.of(Telemetry))
     # its ring is empty: new windows are needed before the next
-    await keeper.until(lambda: sum(t.windows for t in keeper.of(Telemetry)) > before + 110, 30)
+    await keeper.until(lambda: sum(t.windows for t in keeper.of(Telemetry)) > before + 110)
     await keeper.command("a2", Verb.ADAPT)
     totals = await task
     assert replies(keeper, "a2") == [ReplyStatus.ACCEPTED, ReplyStatus.DONE]
@@ -189,20 +189,20 @@ async def test_a_local_wearable_keeps_weights_log_and_windows_when_its_process_i
     real: AgentSettings, keeper: Keeper
 ) -> None:
     with agent_process(real):
-        await keeper.until(lambda: sum(t.windows for t in keeper.of(Telemetry)) > 120, 30)
+        await keeper.until(lambda: sum(t.windows for t in keeper.of(Telemetry)) > 120)
         await keeper.command("a1", Verb.ADAPT)
-        await keeper.until(lambda: len(replies(keeper, "a1")) == 2, 30)
+        await keeper.until(lambda: len(replies(keeper, "a1")) == 2)
         committed = [a for a in keeper.of(Adaptation) if a.phase is Phase.COMMITTED]
         assert [a.to_version for a in committed] == [2]
     seen = sum(t.windows for t in keeper.of(Telemetry))
     with agent_process(real) as second:
-        await keeper.until(lambda: keeper.of(State)[-1].boot > committed[0].boot, 30)
-        await keeper.until(lambda: keeper.of(State)[-1].state is DeviceState.ONLINE, 30)
+        await keeper.until(lambda: keeper.of(State)[-1].boot > committed[0].boot)
+        await keeper.until(lambda: keeper.of(State)[-1].state is DeviceState.ONLINE)
         assert keeper.of(State)[-1].weights_version == 2, "what was committed serves again"
         # whatever passed while nobody was there is lost; a few new windows, and those in its ring, are enough
-        await keeper.until(lambda: sum(t.windows for t in keeper.of(Telemetry)) >= seen + 50, 30)
+        await keeper.until(lambda: sum(t.windows for t in keeper.of(Telemetry)) >= seen + 50)
         await keeper.command("a2", Verb.ADAPT)
-        await keeper.until(lambda: len(replies(keeper, "a2")) == 2, 30)
+        await keeper.until(lambda: len(replies(keeper, "a2")) == 2)
         assert replies(keeper, "a2") == [ReplyStatus.ACCEPTED, ReplyStatus.DONE]
         second.send_signal(signal.SIGTERM)
         assert second.wait(20) == 0

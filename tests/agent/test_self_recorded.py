@@ -38,7 +38,7 @@ async def test_its_windows_are_watched_and_the_model_is_adapted_on_command(
     process = recorder(tmp_path, [1, 2], 110, speed=200)
     try:
         task = asyncio.create_task(run_agent(at(own, process)))
-        await keeper.until(lambda: sum(t.windows for t in keeper.of(Telemetry)) > 130, 30)
+        await keeper.until(lambda: sum(t.windows for t in keeper.of(Telemetry)) > 130)
         await keeper.command("a1", Verb.ADAPT)
         totals = await task
     finally:
@@ -63,7 +63,7 @@ async def test_a_wearable_that_restarts_goes_on_with_growing_numbers(
     process = recorder(tmp_path, [1], 110, speed=120)
     task = asyncio.create_task(run_agent(at(own, process)))
     try:
-        await keeper.until(lambda: sum(t.windows for t in keeper.of(Telemetry)) > 40, 30)
+        await keeper.until(lambda: sum(t.windows for t in keeper.of(Telemetry)) > 40)
         process.stop(signal.SIGKILL)
         process.start()
         totals = await task
@@ -88,7 +88,7 @@ async def test_the_next_run_of_the_agent_takes_the_recording_up_and_counts_what_
     try:
         here = at(own, process)
         task = asyncio.create_task(run_agent(here))
-        await keeper.until(lambda: sum(t.windows for t in keeper.of(Telemetry)) > 20, 30)
+        await keeper.until(lambda: sum(t.windows for t in keeper.of(Telemetry)) > 20)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
