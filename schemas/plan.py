@@ -17,14 +17,15 @@ from typing import Any
 from schemas.errors import UserError
 
 MAGIC = b"BTPL"
-VERSION = (1, 0)
+VERSION = (2, 0)
 DEVICE_CLASS_GAP9 = 1
 NO_VIEW = 0xFFFF
 NO_FEATURES = 0xFFFFFFFF
 _HEADER = struct.Struct("<4sHHIIIIII32sIIIf8IIIIIIIII")
 _HEADER_BYTES = 256
 _SECTION = struct.Struct("<IIII")
-_VIEW = struct.Struct("<BBBBI4I4III")
+_VIEW = struct.Struct("<BBHI4I")
+_STRIDES = struct.Struct("<4I")
 
 
 class PlanError(UserError):
@@ -58,6 +59,7 @@ class _Section(IntEnum):
     VIEWS = 2
     CONSTANTS = 3
     CODE = 4
+    STRIDES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,10 @@ class View:
     shape: tuple[int, ...]
     strides: tuple[int, ...] = ()
 
-    def pack(self) -> bytes:
+    def pack(self, strides: int) -> bytes:
+        """`strides`: the number of its strides in their own section, from 1; 0 where it stays."""
         shape = (*self.shape, *(1,) * (4 - len(self.shape)))
-        strides = (*self.strides, *(0,) * (4 - len(self.strides)))
-        return _VIEW.pack(self.region, 0, len(self.shape), 0, self.offset, *shape, *strides, 0, 0)
+        return _VIEW.pack(self.region, len(self.shape), strides, self.offset, *shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +118,12 @@ def pack_plan(
     code: dict[Entry, bytes],
 ) -> bytes:
     """The plan file, unsigned. The same arguments always give the same bytes."""
+    moving = dict.fromkeys(view.strides for view in views if any(view.strides))
+    numbers = {strides: number for number, strides in enumerate(moving, 1)}
     sections: list[tuple[int, bytes]] = [
         (_Section.NAMES, json.dumps(names, sort_keys=True, separators=(",", ":")).encode()),
-        (_Section.VIEWS, b"".join(view.pack() for view in views)),
+        (_Section.VIEWS, b"".join(view.pack(numbers.get(view.strides, 0)) for view in views)),
+        (_Section.STRIDES, b"".join(_STRIDES.pack(*strides, *(0,) * (4 - len(strides))) for strides in moving)),
         (_Section.CONSTANTS, constants),
         *((_Section.CODE + entry, code[entry]) for entry in Entry),
     ]

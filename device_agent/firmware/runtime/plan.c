@@ -23,6 +23,10 @@ static bt_status read_sections(bt_plan *plan) {
             if (length % BT_VIEW_BYTES || length / BT_VIEW_BYTES >= 0xffff) return BT_BAD_PLAN;
             plan->views = start;
             plan->view_count = length / BT_VIEW_BYTES;
+        } else if (kind == BT_SECTION_STRIDES) {
+            if (length % BT_STRIDES_BYTES) return BT_BAD_PLAN;
+            plan->strides = start;
+            plan->strides_count = length / BT_STRIDES_BYTES;
         } else if (kind == BT_SECTION_CONSTANTS) {
             plan->constants = start;
             plan->constants_length = length;

@@ -3,7 +3,7 @@
 #define BIOTRAIN_PLAN_FORMAT_H
 
 enum {
-    BT_PLAN_MAJOR = 1,
+    BT_PLAN_MAJOR = 2,
     BT_PLAN_HEADER_BYTES = 256,
     BT_AT_MAGIC = 0,
     BT_AT_VERSION = 4, /* u16 major, u16 minor */
@@ -33,7 +33,9 @@ enum {
     BT_SECTION_VIEWS = 2,
     BT_SECTION_CONSTANTS = 3,
     BT_SECTION_CODE = 4, /* 4 + entry */
-    BT_VIEW_BYTES = 48   /* region u8, dtype u8, rank u8, 0 u8, offset, dims[4], loop strides[4], 0, 0 */
+    BT_SECTION_STRIDES = 8,
+    BT_VIEW_BYTES = 24,  /* region u8, rank u8, strides u16 (0: none, else from 1), offset u32, dims[4] u32 */
+    BT_STRIDES_BYTES = 16 /* how far a view moves with each loop around it, [4] u32 */
 };
 
 #endif

@@ -36,14 +36,15 @@ bool bt_read_view(const bt_plan *plan, uint32_t index, bt_tensor *out, uint32_t 
     }
     if (index >= plan->view_count) return false;
     const uint8_t *record = plan->views + index * BT_VIEW_BYTES;
+    const uint32_t strides = bt_u16(record + 2);
     out->region = record[0];
-    out->rank = record[2];
+    out->rank = record[1];
     *offset = bt_u32(record + 4);
-    if (out->region >= BT_REGION_COUNT || record[1] != BT_F32 || out->rank < 1 || out->rank > BT_MAX_RANK) return false;
+    if (out->region >= BT_REGION_COUNT || strides > plan->strides_count || out->rank < 1 || out->rank > BT_MAX_RANK) return false;
     uint64_t count = 1;
     for (uint32_t i = 0; i < BT_MAX_RANK; i++) {
         const uint32_t dim = bt_u32(record + 8 + 4 * i);
-        stride[i] = bt_u32(record + 24 + 4 * i);
+        stride[i] = strides ? bt_u32(plan->strides + (strides - 1) * BT_STRIDES_BYTES + 4 * i) : 0;
         if (i >= out->rank) continue;
         if (dim < 1 || dim > 1u << 24) return false;
         out->dims[i] = dim;

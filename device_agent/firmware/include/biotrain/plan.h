@@ -53,8 +53,8 @@ typedef struct bt_plan {
     /* the rest is the executor's */
     const uint8_t *names; /* JSON: classes, channels, ...; shown to the host, never read here */
     uint32_t names_length;
-    const uint8_t *views, *constants, *code[BT_ENTRY_COUNT];
-    uint32_t view_count, constants_length, code_words[BT_ENTRY_COUNT];
+    const uint8_t *views, *strides, *constants, *code[BT_ENTRY_COUNT];
+    uint32_t view_count, strides_count, constants_length, code_words[BT_ENTRY_COUNT];
     uint32_t batch_view; /* where the inputs of a batch lie */
     uint32_t input_view, logits_view, features_view, loss_view; /* features_view: UINT32_MAX if none */
 } bt_plan;
