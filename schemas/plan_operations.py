@@ -69,7 +69,7 @@ OPERATIONS: dict[str, Operation] = {
         in_place=("dy", "dx"),
     ),
     "relu_forward": Operation(26, ("x", "y"), ("y",), in_place=("x", "y")),
-    "relu_backward": Operation(27, ("dy", "y", "dx"), ("dx",), in_place=("dy", "dx")),
+    "relu_backward": Operation(27, ("dy", "y", "dx"), ("dx",), in_place=("dy", "dx"), also_in_place=("y", "dx")),
     "average_pool_forward": Operation(28, ("x", "y"), ("y",), _POOL),
     "average_pool_backward": Operation(29, ("dy", "dx"), ("dx",), _POOL),
     "max_pool_forward": Operation(30, ("x", "y"), ("y",), _POOL),
@@ -85,15 +85,21 @@ OPERATIONS: dict[str, Operation] = {
     "pad_backward": Operation(40, ("dy", "dx"), ("dx",), ("top", "left")),
     "permute": Operation(41, ("x", "y"), ("y",), ("first", "second", "third", "fourth")),
     "elu_forward": Operation(42, ("x", "y"), ("y",), (), ("alpha",), in_place=("x", "y")),
-    "elu_backward": Operation(43, ("dy", "y", "dx"), ("dx",), (), ("alpha",), in_place=("dy", "dx")),
+    "elu_backward": Operation(
+        43, ("dy", "y", "dx"), ("dx",), (), ("alpha",), in_place=("dy", "dx"), also_in_place=("y", "dx")
+    ),
     "gelu_forward": Operation(44, ("x", "y"), ("y",), ("tanh",), in_place=("x", "y")),
-    "gelu_backward": Operation(45, ("dy", "x", "dx"), ("dx",), ("tanh",), in_place=("dy", "dx")),
+    "gelu_backward": Operation(
+        45, ("dy", "x", "dx"), ("dx",), ("tanh",), in_place=("dy", "dx"), also_in_place=("x", "dx")
+    ),
     "square_forward": Operation(46, ("x", "y"), ("y",), in_place=("x", "y")),
-    "square_backward": Operation(47, ("dy", "x", "dx"), ("dx",), in_place=("dy", "dx")),
+    "square_backward": Operation(47, ("dy", "x", "dx"), ("dx",), in_place=("dy", "dx"), also_in_place=("x", "dx")),
     "log_forward": Operation(48, ("x", "y"), ("y",), in_place=("x", "y")),
-    "log_backward": Operation(49, ("dy", "x", "dx"), ("dx",), in_place=("dy", "dx")),
+    "log_backward": Operation(49, ("dy", "x", "dx"), ("dx",), in_place=("dy", "dx"), also_in_place=("x", "dx")),
     "clamp_forward": Operation(50, ("x", "y"), ("y",), (), ("low", "high"), in_place=("x", "y")),
-    "clamp_backward": Operation(51, ("dy", "x", "dx"), ("dx",), (), ("low", "high"), in_place=("dy", "dx")),
+    "clamp_backward": Operation(
+        51, ("dy", "x", "dx"), ("dx",), (), ("low", "high"), in_place=("dy", "dx"), also_in_place=("x", "dx")
+    ),
     "layer_norm_forward": Operation(
         52, ("x", "gamma", "beta", "statistics", "y"), ("statistics", "y"), (), ("eps",), in_place=("x", "y")
     ),
@@ -117,7 +123,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "adam": Operation(59, ("weight", "gradient", "first", "second"), ("weight", "first", "second"), ("decoupled",)),
     "tanh_forward": Operation(60, ("x", "y"), ("y",), in_place=("x", "y")),
-    "tanh_backward": Operation(61, ("dy", "y", "dx"), ("dx",), in_place=("dy", "dx")),
+    "tanh_backward": Operation(61, ("dy", "y", "dx"), ("dx",), in_place=("dy", "dx"), also_in_place=("y", "dx")),
     "batch_norm_forward": Operation(
         62, ("x", "gamma", "beta", "statistics", "y"), ("statistics", "y"), (), ("eps",), in_place=("x", "y")
     ),

@@ -10,6 +10,7 @@ from device_agent.compiler.errors import CompileError
 from device_agent.compiler.ir import RESHAPE, Graph, Number, Op, Parameter, Program, Storage, Value
 from device_agent.compiler.operators import BACKWARD
 from device_agent.compiler.operators.base import Backward, scalars
+from device_agent.compiler.stream.again import Recomputation
 from device_agent.compiler.stream.backward import StreamedBackward
 from device_agent.compiler.stream.chains import Chain
 from device_agent.compiler.stream.choice import Choice
@@ -107,7 +108,10 @@ def training(
         operands = (logits, class_weights, loss, backward.new(logits))
         backward.emit("smoothed_cross_entropy", *operands, of=end, attributes=smoothing)
     backward.settle(end)
+    recomputation = Recomputation([step for step in steps if isinstance(step, Streamed)])
+    done = recomputation.insert(backward.ops)
     for step in reversed(steps):
+        backward.ops = []
         behind = step.chain.ops if isinstance(step, Streamed) else (step,)
         known = any(value in backward.gradients for value in behind[-1].outputs)
         if not known or not any(_reaches_trained(op, backward) for op in behind):
@@ -118,7 +122,8 @@ def training(
         else:
             BACKWARD[step.kind](step, backward)
         backward.settle(behind[0])
-    return Program(forward + backward.ops, ()), loss
+        done += recomputation.insert(backward.ops)
+    return Program(forward + done, ()), loss
 
 
 def _steps(ops: list[Op], streams: Streams) -> list[Op | Streamed]:

@@ -64,9 +64,9 @@ def plan_memory(task: Task, preparing: Program, budget: int | None, techniques: 
 
 
 def _touched(chain: Chain) -> frozenset[str]:
-    """Names of what the choice for a chain can make smaller: everything but its input and output."""
-    inner = {value.name for value in chain.values[1:-1]}
-    return frozenset(inner | {f"d_{name}" for name in (*inner, chain.values[-1].name)})
+    """Names of what the choice for a chain can make smaller: everything but its input."""
+    names = {value.name for value in chain.values[1:]}
+    return frozenset(names | {f"d_{name}" for name in names})
 
 
 def _too_small(budget: int, smallest: Trial) -> str:

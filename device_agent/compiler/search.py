@@ -101,6 +101,8 @@ class Search:
             trial, since = smaller, since + 1
             if self._price(trial) < self._price(best):
                 best, since = trial, 0
+        while (finer := self._below(best, best.total_bytes - 1)) is not None and self._price(finer) < self._price(best):
+            best = finer
         best = self._cheaper(best, best.total_bytes) if best.macs > self.attempt(start).macs else best
         return self._fewer_rounds(best, best.total_bytes)
 

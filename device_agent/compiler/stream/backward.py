@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from device_agent.compiler.ir import RESHAPE, Number, Op, Value
 from device_agent.compiler.operators import BACKWARD
 from device_agent.compiler.operators.base import Backward
-from device_agent.compiler.stream.chains import CONV, GROUP_NORM
+from device_agent.compiler.stream.chains import CONV, ELEMENTWISE, GROUP_NORM
 from device_agent.compiler.stream.forward import Streamed
 from device_agent.compiler.stream.sweep import Sweep, run_sweep
 
@@ -193,7 +193,11 @@ class StreamedBackward:
     # one sweep
 
     def _sweep(self, rounds: int) -> Sweep:
-        return Sweep(self.chain, rounds, self.whole, {}, self.streamed.statistics)
+        sweep = Sweep(self.chain, rounds, self.whole, {}, self.streamed.statistics)
+        batch_norms = [at for at, op in enumerate(self.chain.ops[:-1]) if op.kind == "batch_norm_forward"]
+        if batch_norms and self.chain.ops[batch_norms[-1] + 1].kind in ELEMENTWISE:
+            sweep.need(batch_norms[-1] + 1)  # it sees all windows; gradients behind it then need one at a time
+        return sweep
 
     def _rows(self, sweep: Sweep, places: dict[int, Value]) -> _Rows:
         for i in sorted(places):  # a view has no gradient of its own: the one behind it is written there

@@ -82,7 +82,7 @@ def find_chains(graph: Graph) -> list[tuple[int, ...]]:
             chains.append(chain)
         open_end[op.operand("y")] = chain
     trimmed = (_without_views_at_the_end(graph, chain) for chain in chains)
-    return [tuple(chain) for chain in trimmed if len(chain) > 1 and _worthwhile(graph, chain)]
+    return [tuple(chain) for chain in trimmed if _worthwhile(graph, chain)]
 
 
 def _source(op: Op) -> Value | None:
@@ -106,4 +106,6 @@ def _without_views_at_the_end(graph: Graph, chain: list[int]) -> list[int]:
 
 
 def _worthwhile(graph: Graph, chain: list[int]) -> bool:
-    return any(graph.ops[at].kind in (CONV, *NORMS) for at in chain)
+    """Something in it can be kept or computed again."""
+    kinds = [graph.ops[at].kind for at in chain]
+    return CONV in kinds or (len(kinds) > 1 and any(kind in NORMS for kind in kinds))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
-from device_agent.compiler.stream.chains import CONV, Chain
+from device_agent.compiler.stream.chains import CONV, NORMS, Chain
 
-ALL = frozenset({"rounds", "drop", "transient", "pooled_sums", "first_layer", "gradients_twice"})
+ALL = frozenset({"rounds", "drop", "transient", "pooled_sums", "first_layer", "gradients_twice", "drop_output"})
 """The techniques, by the names of their switches."""
 
 
@@ -30,6 +30,9 @@ class Choice:
     gradients_twice: bool = False
     """Input gradients of convolutions between norms are computed for each sweep instead of being whole for a while."""
 
+    drops_output: bool = False
+    """The output is computed again where the backward pass of what reads it needs it."""
+
     def __str__(self) -> str:
         words = [f"{self.rounds} parts" if self.rounds > 1 else "whole"]
         words += [f"keeps {','.join(map(str, sorted(self.kept)))}"] if self.kept else []
@@ -37,6 +40,7 @@ class Choice:
         words += ["pooled sums"] if self.pooled_sums else []
         words += ["first layer by sums"] if self.first_layer else []
         words += ["gradients twice"] if self.gradients_twice else []
+        words += ["output again"] if self.drops_output else []
         return "; ".join(words)
 
 
@@ -66,6 +70,8 @@ def candidates(chain: Chain, wants_input: bool, techniques: frozenset[str] = ALL
                 for sums in sorted(by_sums):
                     for again in sorted(twice if rounds > 1 and not sums else {False}):
                         yield Choice(rounds, kept, held, pooling, sums, again)
+    if "drop_output" in techniques and not any(op.kind in NORMS for op in chain.ops):
+        yield replace(plain(chain), drops_output=True)
 
 
 def can_use_sums(chain: Chain, wants_input: bool) -> bool:

@@ -35,6 +35,13 @@ class Streamed:
         def sweep(rounds: int) -> Sweep:
             return Sweep(chain, rounds, dict(whole), targets, self.statistics)
 
+        def first(rounds: int) -> Sweep:
+            made = sweep(rounds)
+            made.need(1)
+            return made
+
+        if 1 in targets and self.end > 1:  # it reads the input as a whole: once, before the loops
+            ops += self._run(first, whole, targets)
         for at in chain.norms:
             rows = Value.new(f"{chain.ops[at].layer}.rows", self.statistics[at].shape)
 
@@ -58,6 +65,18 @@ class Streamed:
             return made
 
         return ops + self._run(last, whole, targets)
+
+    def again(self) -> list[Op]:
+        """The output once more, from the input and what was kept; the statistics are known."""
+        chain = self.chain
+        whole = {i: chain.values[i] for i in (0, *sorted(self.choice.kept))}
+
+        def last(rounds: int) -> Sweep:
+            made = Sweep(chain, rounds, whole, {self.end: chain.values[self.end]}, self.statistics)
+            made.need(self.end)
+            return made
+
+        return run_sweep(last, self.choice.rounds)[0]
 
     def _run(self, make: Callable[[int], Sweep], whole: dict[int, Value], targets: dict[int, Value]) -> list[Op]:
         ops, made = run_sweep(make, self.choice.rounds)
