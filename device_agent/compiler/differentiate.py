@@ -108,7 +108,7 @@ def training(
         operands = (logits, class_weights, loss, backward.new(logits))
         backward.emit("smoothed_cross_entropy", *operands, of=end, attributes=smoothing)
     backward.settle(end)
-    recomputation = Recomputation([step for step in steps if isinstance(step, Streamed)])
+    recomputation = Recomputation(steps)
     done = recomputation.insert(backward.ops)
     for step in reversed(steps):
         backward.ops = []

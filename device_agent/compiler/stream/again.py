@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 from device_agent.compiler.ir import END_LOOP, LOOP, Op, Storage, Value
 from device_agent.compiler.stream.forward import Streamed
 
@@ -9,8 +12,15 @@ from device_agent.compiler.stream.forward import Streamed
 class Recomputation:
     """Collects the backward pass, step by step."""
 
-    def __init__(self, chains: list[Streamed]) -> None:
-        self._dropped = {c.chain.values[-1].storage: c for c in chains if c.choice.drops_output}
+    def __init__(self, steps: Sequence[Op | Streamed]) -> None:
+        """`steps`: of the forward pass. What dropout makes of an output that is not kept is not kept, either."""
+        self._dropped: dict[Storage, Callable[[], list[Op]]] = {}
+        for step in steps:
+            if isinstance(step, Streamed):
+                if step.choice.drops_output:
+                    self._dropped[step.chain.values[-1].storage] = step.again
+            elif step.kind == "dropout_forward" and step.operand("x").storage in self._dropped:
+                self._dropped[step.operand("y").storage] = partial(_once_more, step)
         self._renamed: dict[Storage, Storage] = {}
         self._values: dict[Value, Value] = {}
 
@@ -23,9 +33,9 @@ class Recomputation:
                 begin = len(result)
             depth += (op.kind == LOOP) - (op.kind == END_LOOP)
             for value in op.inputs:
-                chain = self._dropped.pop(value.storage, None)
-                if chain is not None:
-                    before = self.insert(chain.again())
+                again = self._dropped.pop(value.storage, None)
+                if again is not None:
+                    before = self.insert(again())
                     fresh = Storage(value.storage.region, value.storage.bytes)
                     self._renamed[value.storage] = fresh
                     result[begin:] = [*before, *result[begin:]]
@@ -46,3 +56,7 @@ class Recomputation:
         if value not in self._values:
             self._values[value] = Value(value.name, value.shape, storage, value.step)
         return self._values[value]
+
+
+def _once_more(op: Op) -> list[Op]:
+    return [Op(op.kind, op.operands, op.attributes, op.layer)]

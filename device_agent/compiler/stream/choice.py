@@ -53,25 +53,32 @@ def candidates(chain: Chain, wants_input: bool, techniques: frozenset[str] = ALL
     """The choices worth looking at; `wants_input`: somebody needs the gradient of the chain's input."""
     convolutions = chain.inner_convolutions
     most = chain.most_rounds if "rounds" in techniques else 1
-    by_sums = {True, False} if can_use_sums(chain, wants_input) and "first_layer" in techniques else {False}
-    pooled = {True, False} if ends_pooled(chain) and "pooled_sums" in techniques else {False}
-    behind_norms = any(op.kind == CONV for op in chain.ops[min(chain.norms, default=len(chain.ops)) :])
-    twice = {False, behind_norms and "gradients_twice" in techniques}
+    by_sums = can_use_sums(chain, wants_input) and "first_layer" in techniques
+    pooled = ends_pooled(chain) and "pooled_sums" in techniques
     for rounds in sorted({1, most}):
-        states: tuple[str, ...] = (
-            ("kept", "dropped") if rounds == 1 or "transient" not in techniques else ("kept", "held", "dropped")
-        )
+        held_too = rounds > 1 and "transient" in techniques
+        states: tuple[str, ...] = ("kept", "held", "dropped") if held_too else ("kept", "dropped")
         if "drop" not in techniques:
             states = ("kept",)
         for chosen in product(states, repeat=len(convolutions)):
             kept = frozenset(i for i, state in zip(convolutions, chosen, strict=True) if state == "kept")
             held = frozenset(i for i, state in zip(convolutions, chosen, strict=True) if state == "held")
-            for pooling in sorted(pooled):
-                for sums in sorted(by_sums):
-                    for again in sorted(twice if rounds > 1 and not sums else {False}):
-                        yield Choice(rounds, kept, held, pooling, sums, again)
+            sums = by_sums and rounds > 1 and 1 not in kept
+            last_kept = bool(convolutions) and convolutions[-1] in kept
+            for pooling in [False] + [True] * (pooled and rounds > 1 and not last_kept):
+                for again in [False] + [True] * _may_convolve_twice(chain, rounds, sums, techniques):
+                    choice = Choice(rounds, kept, held, pooling, sums, again)
+                    yield choice
+                    if "drop_output" in techniques and last_kept:
+                        yield replace(choice, drops_output=True)  # it costs no multiply-accumulate
     if "drop_output" in techniques and not any(op.kind in NORMS for op in chain.ops):
         yield replace(plain(chain), drops_output=True)
+
+
+def _may_convolve_twice(chain: Chain, rounds: int, sums: bool, techniques: frozenset[str]) -> bool:
+    """Convolutions stand behind a group norm that is not the last sweep's."""
+    behind = any(op.kind == CONV for op in chain.ops[min(chain.norms, default=len(chain.ops)) :])
+    return behind and rounds > 1 and not sums and "gradients_twice" in techniques
 
 
 def can_use_sums(chain: Chain, wants_input: bool) -> bool:
