@@ -1,4 +1,4 @@
-"""Outputs of chains that are not kept: computed again in the backward pass, in front of the first operation that reads them."""
+"""Outputs of chains that are not kept: computed again in front of the first operation that needs them."""
 
 from __future__ import annotations
 
