@@ -78,3 +78,94 @@ def _by_session(summary: dict[str, Any], modes: Sequence[str], path: Path) -> Pa
     figure.savefig(path, dpi=130)
     plt.close(figure)
     return path
+
+
+def draw_streams(results: Sequence[dict[str, Any]], summary: dict[str, Any], place: Path) -> list[Path]:
+    """Accuracy by session; accuracy against energy; and the first person's drift score with alarms and adaptations."""
+    place.mkdir(parents=True, exist_ok=True)
+    drawn = [_stream_sessions(summary, place / "sessions.png"), _energy(summary, place / "energy.png")]
+    agents = [r for r in results if r["trigger"] == "agent"]
+    first = {r["subject"]: r for r in reversed(agents)}
+    return drawn + [_timeline(result, place / f"timeline-{subject}.png") for subject, result in first.items()]
+
+
+_TRIGGER_COLOURS = {"never": "#999999", "agent": "#0072B2", "oracle": "#D55E00"}
+
+
+def _stream_sessions(summary: dict[str, Any], path: Path) -> Path:
+    from biotrain.evaluate.summary import interval
+
+    figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+    for trigger in summary["triggers"]:
+        people = [found[trigger]["by_session"] for found in summary["subjects"].values() if trigger in found]
+        numbers = sorted({int(n) for sessions in people for n in sessions})
+        found = [interval([sessions[str(n)] for sessions in people if str(n) in sessions]) for n in numbers]
+        colour = _TRIGGER_COLOURS[trigger]
+        axes.plot(numbers, [f["mean"] or 0.0 for f in found], "o-", color=colour, label=trigger, markersize=4)
+        if all(f["low"] is not None for f in found):
+            low, high = [max(f["low"] or 0, 0.0) for f in found], [min(f["high"] or 1, 1.0) for f in found]
+            axes.fill_between(numbers, low, high, color=colour, alpha=0.12, linewidth=0)
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("session")
+    axes.set_ylabel("accuracy, test-then-train")
+    axes.set_title("Streams in recorded order: means over people, bands 95 %", fontsize=9)
+    axes.legend(fontsize=8, loc="lower left", ncols=3)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+    return path
+
+
+def _energy(summary: dict[str, Any], path: Path) -> Path:
+    figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+    for trigger in summary["triggers"]:
+        for number, (subject, found) in enumerate(summary["subjects"].items()):
+            if trigger in found:
+                x, y = found[trigger]["energy_mj"] / 1000.0, found[trigger]["accuracy"]
+                axes.plot(x, y, "o", color=_TRIGGER_COLOURS[trigger], label=trigger if number == 0 else None)
+                axes.annotate(subject, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=7)
+    axes.set_xlabel("energy of all fine-tuning, J (model of the device)")
+    axes.set_ylabel("accuracy, test-then-train")
+    axes.set_title("What adaptation costs, and what it brings", fontsize=9)
+    axes.legend(fontsize=8, loc="lower right")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+    return path
+
+
+def _timeline(result: dict[str, Any], path: Path) -> Path:
+    import numpy as np
+
+    figure, (top, below) = plt.subplots(
+        2, 1, figsize=(8.5, 4.6), sharex=True, layout="constrained", gridspec_kw={"height_ratios": [3, 2]}
+    )
+    right = (np.asarray(result["labels"]) == np.asarray(result["predicted"])).astype(float)
+    width = 40
+    smooth = np.convolve(right, np.ones(width) / width, "valid")
+    first = result["starts"][0]
+    top.plot(first + width - 1 + np.arange(len(smooth)), smooth, color="#0072B2", linewidth=1.2)
+    top.set_ylim(0, 1.02)
+    top.set_ylabel(f"accuracy of {width} windows")
+    marks = {"committed": ("v", "#009E73"), "rolled_back": ("x", "#999999"), "failed": ("x", "#D55E00")}
+    for phase, (marker, colour) in marks.items():
+        at = [a["window"] for a in result["adaptations"] if a["phase"] == phase]
+        top.plot(at, [0.04] * len(at), marker, color=colour, markersize=5, label=phase.replace("_", " "))
+    for axes in (top, below):
+        for start in result["starts"]:
+            axes.axvline(start, color="#bbbbbb", linewidth=0.8, linestyle=":")
+        for alert in result["alerts"]:
+            axes.axvline(alert["window"], color="#D55E00", linewidth=0.8)
+    score = np.asarray(result["score"], float)
+    below.plot(score[:, 0], score[:, 1] / score[:, 2], color="#444444", linewidth=0.9)
+    below.axhline(1.0, color="#D55E00", linewidth=0.8, linestyle="--")
+    below.set_ylim(0, 2.5)
+    below.set_ylabel("drift score / threshold")
+    below.set_xlabel("window (dotted: a new day, which nobody told the agent; orange: alert)")
+    top.legend(fontsize=7, loc="lower right", ncols=3)
+    top.set_title(f"{result['subject']}, seed {result['seed']}", fontsize=9)
+    for axes in (top, below):
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+    return path

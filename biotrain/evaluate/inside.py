@@ -18,6 +18,9 @@ from messaging import Delivery
 from schemas.stored import SeqRange, Stored
 from schemas.topics import DeviceTopic, Kind
 
+_TURNS = 20
+"""Of the event loop, in which tasks that waited for the last window wake up and say that they are busy."""
+
 
 class KeepingBroker:
     """What the agent asks of `messaging.Broker`; every message is kept, and acknowledged as stored."""
@@ -105,6 +108,8 @@ class SteppedSource(WindowSource):
 
     async def __aiter__(self) -> AsyncIterator[Item]:
         for index in range(len(self._timeline)):
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
             while self._busy():  # noqa: ASYNC110 - an adaptation may end in many places
                 await asyncio.sleep(0.001)
             yield self._timeline.window(index, self.anchor_s + self._timeline.end_s(index))

@@ -44,8 +44,14 @@ def run_study(
     jobs: Sequence[Job], *, workers: int = 1, scheduler: str | None = None, on_done: OnDone = lambda n, of, name: None
 ) -> None:
     """Returns when every job has its results. Raises what a job raised."""
-    for done, job in enumerate(_map(run_job, jobs, workers, scheduler), 1):
-        on_done(done, len(jobs), f"{job.settings.study} {job.subject} seed {job.seed}")
+    run_jobs(
+        run_job,
+        jobs,
+        lambda job: f"{job.settings.study} {job.subject} seed {job.seed}",
+        workers=workers,
+        scheduler=scheduler,
+        on_done=on_done,
+    )
 
 
 def collect(jobs: Sequence[Job]) -> list[dict[str, Any]]:
@@ -55,6 +61,20 @@ def collect(jobs: Sequence[Job]) -> list[dict[str, Any]]:
         key = identity(job)
         found += [result for mode in job.modes if (result := read_result(job.path(mode), key)) is not None]
     return found
+
+
+def run_jobs(
+    work: Callable[[T], object],
+    jobs: Sequence[T],
+    name: Callable[[T], str],
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
+    on_done: OnDone = lambda n, of, name: None,
+) -> None:
+    """Any kind of job; otherwise as `run_study`."""
+    for done, job in enumerate(_map(work, jobs, workers, scheduler), 1):
+        on_done(done, len(jobs), name(job))
 
 
 def _map(work: Callable[[T], object], jobs: Sequence[T], workers: int, scheduler: str | None) -> Iterator[T]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from biotrain.evaluate.prepared import Prepared
 from biotrain.evaluate.settings import Tuning
-from biotrain.evaluate.tuned import OnDevice
 from biotrain.files import write_whole
 from device_agent.engine.engine import Engine
 from device_agent.sources.dataset import Split
 from device_agent.sources.recording import Recording
 from device_agent.sources.split import split_session
+
+if TYPE_CHECKING:
+    from biotrain.evaluate.prepared import Prepared
 
 OUT_OF_SAMPLE = 0.4
 """Share of a session's repetitions that the model has not been tuned on: half is the reference, half is streamed."""
@@ -87,6 +89,8 @@ def ask(engine: Engine, recording: Recording) -> Said:
 
 def make_traces(prepared: Prepared, sessions: list[Recording], split: Split, tuning: Tuning, seed: int) -> list[Trace]:
     """One for each session, tuned on it from the model of other people, on the device's engine."""
+    from biotrain.evaluate.tuned import OnDevice
+
     traces = []
     wider = split.model_copy(update={"test_share": OUT_OF_SAMPLE})
     for index, recording in enumerate(sessions):

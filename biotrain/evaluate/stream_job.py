@@ -1,0 +1,160 @@
+"""One person and seed of `biotrain evaluate stream`, and of `detection`: results in files of their own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from biotrain.evaluate.job import FORMAT, read_result
+from biotrain.files import write_whole
+from biotrain.pretrain.cache import COMPILING_CODE, TRAINING_CODE, cache_key
+from biotrain.pretrain.run import OtherPeople
+from biotrain.pretrain.settings import TrainingSettings
+from device_agent.sources.dataset import open_dataset
+
+#: What shapes a stream's course beside data, settings and the model.
+STREAM_CODE = (
+    "biotrain/evaluate/inside.py",
+    "biotrain/evaluate/oracle.py",
+    "biotrain/evaluate/stream.py",
+    "device_agent/adaptation/*.py",
+    "device_agent/agent.py",
+    "device_agent/calibration.py",
+    "device_agent/drift/*.py",
+    "device_agent/settings.py",
+)
+TRACE_CODE = ("biotrain/evaluate/traces.py", "biotrain/evaluate/tuned.py", "device_agent/sources/split.py")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamJob:
+    """Small and picklable."""
+
+    data: Path
+    subject: str
+    seed: int
+    triggers: tuple[str, ...]
+    training: TrainingSettings
+    results: Path
+    cache: Path
+
+    @property
+    def name(self) -> str:
+        return f"stream {self.subject} seed {self.seed}"
+
+    def path(self, trigger: str) -> Path:
+        return self.results / "stream" / f"{self.subject}-seed{self.seed}-{trigger}.json"
+
+    def key(self) -> str:
+        return _key(self, (*STREAM_CODE, *TRAINING_CODE, *COMPILING_CODE))
+
+
+@dataclass(frozen=True, slots=True)
+class TraceJob:
+    """Small and picklable."""
+
+    data: Path
+    subject: str
+    seed: int
+    training: TrainingSettings
+    results: Path
+    cache: Path
+
+    @property
+    def name(self) -> str:
+        return f"traces {self.subject} seed {self.seed}"
+
+    @property
+    def path(self) -> Path:
+        key = _key(self, (*TRACE_CODE, *TRAINING_CODE, *COMPILING_CODE))
+        return self.results / "detection" / f"{self.subject}-seed{self.seed}-{key}.npz"
+
+
+def _key(job: StreamJob | TraceJob, code: Sequence[str]) -> str:
+    dataset = open_dataset(job.data)
+    return cache_key(
+        {
+            "others": OtherPeople(dataset, job.subject).identity(),
+            "own": {str(n): path.stat().st_size for n, path in dataset.sessions(job.subject).items()},
+            "split": dataset.file.split.model_dump(mode="json"),
+            "training": job.training.model_dump(mode="json"),
+            "seed": job.seed,
+        },
+        code,
+    )
+
+
+def run_stream_job(job: StreamJob) -> None:
+    """Runs the triggers that have no result yet."""
+    from biotrain.evaluate.stream import run_stream, to_json
+    from biotrain.pretrain.run import pretrain
+    from device_agent.settings import AgentSettings, FitSettings
+
+    key = job.key()
+    missing = [trigger for trigger in job.triggers if read_result(job.path(trigger), key) is None]
+    if not missing:
+        return
+    _quiet()
+    dataset = open_dataset(job.data)
+    made = pretrain(OtherPeople(dataset, job.subject), job.training.model_copy(update={"seed": job.seed}), job.cache)
+    sessions = dataset.load_sessions(job.subject)
+    defaults = AgentSettings()
+    settings = defaults.model_copy(
+        update={
+            "fit": defaults.fit.model_copy(update={"seed": 1000 * job.seed}),
+            "calibration": FitSettings.model_validate({**defaults.calibration.model_dump(), "seed": 1000 * job.seed}),
+        }
+    )
+    for trigger in missing:
+        streamed = run_stream(made.plan, made.weights, sessions, trigger, settings)  # type: ignore[arg-type]
+        result = {
+            "format": FORMAT,
+            "key": key,
+            "data": dataset.file.name,
+            "subject": job.subject,
+            "seed": job.seed,
+            "trigger": trigger,
+            "classes": list(sessions[0].classes),
+            "window_s": sessions[0].duration_s,
+            **to_json(streamed),
+        }
+        write_whole(job.path(trigger), json.dumps(result).encode())
+
+
+def run_trace_job(job: TraceJob) -> None:
+    """What a tuned model says before and after each change of day."""
+    from biotrain.evaluate.prepared import prepare
+    from biotrain.evaluate.settings import Tuning
+    from biotrain.evaluate.traces import make_traces, save_traces
+
+    if job.path.is_file():
+        return
+    dataset = open_dataset(job.data)
+    prepared = prepare(dataset, job.subject, job.seed, job.training, ("full",), job.cache)
+    sessions = dataset.load_sessions(job.subject)
+    save_traces(job.path, make_traces(prepared, sessions, dataset.file.split, Tuning(), job.seed))
+
+
+def _quiet() -> None:
+    import logging
+
+    import structlog
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+
+
+def read_streams(jobs: Sequence[StreamJob]) -> list[dict[str, Any]]:
+    found = []
+    for job in jobs:
+        key = job.key()
+        found += [r for trigger in job.triggers if (r := read_result(job.path(trigger), key)) is not None]
+    return found
+
+
+def accuracy(result: dict[str, Any]) -> float:
+    return float(np.mean(np.asarray(result["labels"]) == np.asarray(result["predicted"])))
