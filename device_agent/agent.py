@@ -15,6 +15,7 @@ from device_agent.adaptation.policy import Wait, decide
 from device_agent.adaptation.run import AdaptationRun
 from device_agent.calibration import calibrate
 from device_agent.context import Context
+from device_agent.desired import DesiredState
 from device_agent.drift.monitor import Drift
 from device_agent.drift.quality import SignalQuality
 from device_agent.frozen import Frozen, open_frozen
@@ -60,8 +61,12 @@ class Agent:
         self._run = AdaptationRun(context, self._link, self._relay)
         self._heartbeat = Heartbeat(context, self._link)
         self._labelling = Labelling(context, self._link)
+        self._desired = DesiredState(context, broker)
         self._listener = Listener(
-            context, broker, {Verb.PING: self._ping, Verb.ROLL_BACK: self._roll_back, Verb.ADAPT: self._adapt_now}
+            context,
+            broker,
+            {Verb.PING: self._ping, Verb.ROLL_BACK: self._roll_back, Verb.ADAPT: self._adapt_now},
+            self._desired.take,
         )
         self._tasks: asyncio.TaskGroup
         self._outlets = [open_outlet(address) for address in context.settings.predictions]
@@ -86,6 +91,7 @@ class Agent:
                 ("link", self._link.run()),
                 ("heartbeat", self._heartbeat.run()),
                 ("late labels", self._labelling.run()),
+                ("desired state", self._desired.run()),
             ):
                 services[name] = self._tasks.create_task(service, name=name)
             try:
@@ -274,12 +280,16 @@ class Agent:
         context = self._context
         if context.settings.adapt == "never" or not context.monitor.active or self._run.busy:
             return
+        ended_s = context.state.last_end_s
+        if ended_s is not None and time.time() < ended_s + context.settings.cool_down_s:
+            return
         flight = self._choose(Trigger.DRIFT, alert_id=context.state.alert_id)
         if isinstance(flight, InFlight):
             self._tasks.create_task(self._adapt(flight), name="adaptation")
 
     async def _adapt(self, flight: InFlight) -> None:
         await self._run.adapt(flight)
+        self._context.state.last_end_s = time.time()
 
     def _choose(
         self, trigger: Trigger, *, alert_id: str | None = None, command_id: str | None = None

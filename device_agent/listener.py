@@ -11,6 +11,7 @@ from device_agent.outbox import Draft
 from messaging import Broker, Delivery
 from schemas.base import Document, utc_now
 from schemas.command import Command, ReplyStatus, Verb
+from schemas.desired import Desired
 from schemas.messages import MessageError, parse_group_command, parse_message
 from schemas.stored import Stored
 from schemas.topics import DeviceTopic, GroupTopic, Kind, TopicError
@@ -26,8 +27,10 @@ Execute = Callable[[Command], Awaitable[tuple[ReplyStatus, str] | None]]
 class Listener:
     """`run` it as a task. Deliveries are acknowledged when what they ask has been kept."""
 
-    def __init__(self, context: Context, broker: Broker, verbs: dict[Verb, Execute]) -> None:
-        self._context, self._broker, self._verbs = context, broker, verbs
+    def __init__(
+        self, context: Context, broker: Broker, verbs: dict[Verb, Execute], desire: Callable[[Desired], Awaitable[None]]
+    ) -> None:
+        self._context, self._broker, self._verbs, self._desire = context, broker, verbs, desire
         self.refused = 0
         """Payloads that were not what their topic promises."""
 
@@ -50,6 +53,8 @@ class Listener:
             self._context.changed.notify()
         elif isinstance(message, Command):
             await self._obey(message)
+        elif isinstance(message, Desired):
+            await self._desire(message)
 
     def _read(self, delivery: Delivery) -> Document:
         if "/group/" in delivery.topic:
@@ -87,7 +92,7 @@ class Listener:
 
 def subscriptions(site: str, device: str, groups: Iterable[str] = ()) -> list[str]:
     """A device's own topics, and those of its groups. Raises TopicError for a name that cannot be one."""
-    own = [str(DeviceTopic(site, device, kind)) for kind in (Kind.COMMAND, Kind.STORED)]
+    own = [str(DeviceTopic(site, device, kind)) for kind in (Kind.COMMAND, Kind.STORED, Kind.DESIRED)]
     return own + [str(GroupTopic(site, group)) for group in dict.fromkeys((EVERY_DEVICE, *groups))]
 
 

@@ -63,6 +63,9 @@ class AgentSettings(BaseModel):
 
     predictions: tuple[str, ...] = Field(default=(), max_length=8, description="ws://HOST:PORT, lsl:NAME")
     adapt: Literal["auto", "never"] = "auto"
+    cool_down_s: float = Field(
+        default=0.0, ge=0, le=86_400, description="pause after an adaptation, in seconds as well"
+    )
     detector: str = "page-hinkley"
     risk: float = Field(default=0.05, gt=0, lt=1)
     fit: FitSettings = FitSettings()

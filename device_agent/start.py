@@ -207,6 +207,8 @@ def _load_state(outbox: Outbox, stream: str) -> AgentState:
         next_fit=before.next_fit,
         in_flight=before.in_flight,
         open_commands=before.open_commands,
+        desired=before.desired,
+        desired_version=before.desired_version,
         stored_before=outbox.counts.stored,
     )
 

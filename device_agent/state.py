@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from device_agent.telemetry import Period
 from schemas.adaptation import Guard, TrainingMemory, Trigger
+from schemas.desired import DeviceSettings
 from schemas.state import Tally, Totals
 
 
@@ -80,6 +81,8 @@ class AgentState(BaseModel):
     last_attempt_window: int | None = None
     failures: int = 0
     """Attempts in a row that were not committed."""
+    last_end_s: float | None = None
+    """When the last adaptation ended, seconds since the epoch."""
     next_fit: int = 1
     in_flight: InFlight | None = None
     open_commands: list[str] = Field(default_factory=list)
@@ -96,6 +99,9 @@ class AgentState(BaseModel):
     """Of windows whose label has not come: id, predicted, by the frozen copy (-1: none), by adapted weights, faulty,
     weights' version."""
     training_memory: TrainingMemory | None = None
+    desired: DeviceSettings = DeviceSettings()
+    desired_version: int = 0
+    """What an operator has set; outlives the stream."""
     stored_before: int = 0
     """Messages that had been acknowledged when this stream began."""
 

@@ -16,6 +16,7 @@ from device_agent.sources.simulator import CHANNELS, CLASSES, SAMPLES, SAMPLING_
 from messaging import Broker, BrokerSettings
 from schemas.base import Sequenced
 from schemas.command import Command, GroupCommand, Verb
+from schemas.desired import Desired, DeviceSettings, Reported
 from schemas.messages import parse_message
 from schemas.stored import SeqRange, Stored
 from schemas.topics import FROM_DEVICE, DeviceTopic, GroupTopic, Kind
@@ -44,12 +45,14 @@ class Keeper:
     acknowledging: bool = True
     stored: dict[tuple[int, int], Sequenced] = field(default_factory=dict)
     topics: set[str] = field(default_factory=set)
-    retained_seen: int = 0
+    reported: list[Reported] = field(default_factory=list)
 
     async def run(self) -> None:
         async for delivery in self.broker:
             self.topics.add(delivery.topic)
             message = parse_message(DeviceTopic.parse(delivery.topic), delivery.payload)
+            if isinstance(message, Reported):
+                self.reported.append(message)
             if isinstance(message, Sequenced) and message.seq:
                 self.stored[(message.boot, message.seq)] = message
                 if self.acknowledging:
@@ -68,6 +71,12 @@ class Keeper:
         command = GroupCommand(site=self.site, group=group, command_id=identity, verb=verb, **more)
         await self.broker.publish(str(GroupTopic(self.site, group)), command.to_json())
 
+    async def desire(self, version: int, **settings: Any) -> None:
+        desired = Desired(site=self.site, device=self.device, version=version, settings=DeviceSettings(**settings))
+        await self.broker.publish(
+            str(DeviceTopic(self.site, self.device, Kind.DESIRED)), desired.to_json(), retain=True
+        )
+
     def of(self, kind: type[Sequenced]) -> list[Any]:
         return [self.stored[key] for key in sorted(self.stored) if isinstance(self.stored[key], kind)]
 
@@ -81,7 +90,7 @@ class Keeper:
 async def keeper(mosquitto: Mosquitto, request: pytest.FixtureRequest) -> AsyncIterator[Keeper]:
     site = f"t{abs(hash(request.node.nodeid)):x}"[:20]
     settings = BrokerSettings(port=mosquitto.port, client_id=f"keeper-{site}")
-    topics = [str(DeviceTopic(site, "dev", kind)) for kind in FROM_DEVICE]
+    topics = [str(DeviceTopic(site, "dev", kind)) for kind in (*FROM_DEVICE, Kind.REPORTED)]
     async with Broker(settings, subscriptions=topics) as broker:
         keeper = Keeper(broker, site, "dev")
         task = asyncio.create_task(keeper.run())
