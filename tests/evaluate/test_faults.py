@@ -1,0 +1,74 @@
+"""Sensor faults in a real recording, through the whole agent: reported as what they are, and nothing is adapted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from biotrain.evaluate.faults import SCENARIOS, Scenario, with_headroom
+from biotrain.evaluate.stream import run_stream
+from biotrain.pretrain.people import join
+from biotrain.pretrain.run import Pretrained, pretrain
+from biotrain.pretrain.settings import TrainingSettings
+from device_agent.drift.quality import SignalQuality
+from device_agent.sources.dataset import open_dataset
+from device_agent.sources.recording import Recording
+
+SHOWN = [s for s in SCENARIOS if not s.needs_waveform and not s.needs_hz]
+
+
+@pytest.fixture(scope="module")
+def day(repository: Path, recordings: Path) -> list[Recording]:
+    """One day of one person in shuffled order, where nothing drifts: to calibrate on, and to stream."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BIOTRAIN_DATA", str(recordings))
+        whole = with_headroom(open_dataset(repository / "datasets/emg_forearm.yaml").load("U1", 1), 2)
+    order = np.random.default_rng(3).permutation(len(whole))
+    shuffled = whole.chosen(order)
+    object.__setattr__(shuffled, "onsets_s", np.sort(whole.onsets_s))
+    return [shuffled.part(0, 150), shuffled.part(150)]
+
+
+@pytest.fixture(scope="module")
+def model(day: list[Recording], tmp_path_factory: pytest.TempPathFactory) -> Pretrained:
+    """Of the person's own first part: what matters here is that it is right as long as the signal is."""
+
+    class Own:
+        def identity(self) -> dict[str, object]:
+            return {}
+
+        def load(self) -> object:
+            return join(day[:1])
+
+    settings = TrainingSettings(model="epidenet-short", epochs=25, learning_rate=5e-3)
+    return pretrain(Own(), settings, tmp_path_factory.mktemp("own"))  # type: ignore[arg-type]
+
+
+def spoilt(day: list[Recording], scenario: Scenario) -> list[Recording]:
+    return [day[0], scenario.spoil(day[1], 25, 75, np.random.default_rng(0))]
+
+
+@pytest.mark.slow
+@pytest.mark.data
+@pytest.mark.parametrize("scenario", SHOWN, ids=lambda scenario: scenario.name)
+def test_no_adaptation_starts_and_the_fault_is_reported(
+    day: list[Recording], model: Pretrained, scenario: Scenario
+) -> None:
+    found = run_stream(model.plan, model.weights, spoilt(day, scenario), "agent")
+    begun = [fault for fault in found.faults if fault["active"]]
+    assert {fault["fault"] for fault in begun} == {scenario.expected}
+    assert {channel for fault in begun for channel in fault["channels"]} == {"emg2"}
+    assert found.alerts == []
+    assert [a for a in found.adaptations if a["trigger"] != "calibration"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_without_the_gate_the_same_fault_would_have_raised_an_alert(
+    day: list[Recording], model: Pretrained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SignalQuality, "check", lambda self, report, window=None: (False, []))
+    found = run_stream(model.plan, model.weights, spoilt(day, SHOWN[3]), "never")
+    assert found.alerts
