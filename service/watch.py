@@ -104,14 +104,18 @@ class Watch:
         now = utc_now()
         delay = timedelta(seconds=self._settings.gap_delay_s)
 
-        def work(connection: Connection) -> tuple[list[gap_rows.Asked], list[AlertChange]]:
-            asked, filled = gap_rows.refresh(connection, self._settings.site, now, delay)
+        found = await gap_rows.look(self._database, self._settings.site, now, delay)
+        if not found:
+            return []
+
+        def work(connection: Connection) -> tuple[Sequence[gap_rows.Asked], list[AlertChange]]:
+            asked = gap_rows.keep(connection, found, now)
             changes: list[AlertChange] = []
             for one in asked:
                 if one.times >= ALERT_AFTER_ASKS:
                     change = raise_alert(connection, _missing(one, now), self._channels, now)
                     changes += [change] if change is not None else []
-            for site, device in filled:
+            for site, device in found.whole:
                 subjects = [AlertRule.MESSAGES_MISSING]
                 changes += resolve(connection, site, device, subjects, self._channels, now, by="device")
             return asked, changes

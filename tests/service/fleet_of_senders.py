@@ -45,7 +45,7 @@ class Fleet:
         ]
         self.sent = self.resent = 0
 
-    async def run(self, seconds: float, drain_s: float = 60.0, resend_after_s: float = 5.0) -> None:
+    async def run(self, seconds: float, drain_s: float = 60.0, resend_after_s: float = 10.0) -> None:
         """Sends for so long, then waits until everything is said to be stored."""
         listener = self._brokers[0]
         async with asyncio.TaskGroup() as group:

@@ -34,7 +34,7 @@ from tests.postgres import Postgres
 from tests.service.story import Published, Story
 
 OLD = Path(__file__).parent / "data" / "store_v1.sql"
-_ALL = {name: "SELECT * FROM " + name + " ORDER BY 1" for name in ("telemetry", "faults")}  # noqa: S608
+_ALL = {name: "SELECT * FROM " + name + " ORDER BY 1" for name in ("telemetry", "faults")}
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 

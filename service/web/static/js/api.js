@@ -3,13 +3,23 @@
 async function ask(path, options) {
   const response = await fetch(path, options);
   const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(typeof body.detail === "string" ? body.detail : `${response.status} ${response.statusText}`);
+  if (!response.ok) {
+    const error = new Error(typeof body.detail === "string" ? body.detail : `${response.status} ${response.statusText}`);
+    error.status = response.status;
+    throw error;
+  }
   return body;
 }
 
 const root = (site, device) => `/api/devices/${encodeURIComponent(site)}/${encodeURIComponent(device)}`;
 
-export const devices = () => ask("/api/devices");
+const send = (method, path, body) => ask(path, { method, headers: { "Content-Type": "application/json" }, body: body && JSON.stringify(body) });
+
+export const overview = () => ask("/api/overview");
+export const fleetAlerts = (states, limit, before) =>
+  ask(`/api/alerts?limit=${limit}${states.map((state) => `&state=${state}`).join("")}${before ? `&before=${before}` : ""}`);
+export const changeAlert = (id, what) => send("POST", `/api/alerts/${id}/${what}`);
+export const beginSession = (token) => send("POST", "/api/session", { token });
 export const device = (site, name) => ask(root(site, name));
 export const series = (site, name, kind, limit) => ask(`${root(site, name)}/${kind}?newest=true&limit=${limit}`);
 export const alerts = (site, name) => ask(`/api/alerts?site=${encodeURIComponent(site)}&device=${encodeURIComponent(name)}&limit=100`);

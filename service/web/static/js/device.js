@@ -5,7 +5,9 @@ import { Chart } from "./chart.js";
 import { Controls } from "./controls.js";
 import { h } from "./dom.js";
 import { ago, count, time } from "./format.js";
-import { alertList, happenings } from "./happenings.js";
+import { adaptationTable } from "./adaptations.js";
+import { alertList } from "./alerts.js";
+import { happenings } from "./happenings.js";
 import { figures, lead, summary } from "./headline.js";
 import { explanation, legend, table } from "./legend.js";
 import { memoryCard } from "./memory.js";
@@ -22,19 +24,20 @@ export class DeviceView {
     this.model = new DeviceModel(site, device);
     this.chart = new Chart();
     this.controls = new Controls(site, device);
-    this.parts = Object.fromEntries(["head", "lead", "figures", "choices", "legend", "table", "memory", "alerts", "events"].map((name) => [name, h("div", {})]));
+    this.parts = Object.fromEntries(["head", "lead", "figures", "choices", "legend", "table", "memory", "alerts", "runs", "events"].map((name) => [name, h("div", {})]));
     this.build();
   }
 
   build() {
     const p = this.parts;
-    const scroll = (name) => { p[name].className = "scroll"; p[name].tabIndex = 0; return p[name]; };
+    const scroll = (name) => { Object.assign(p[name], { className: "scroll", tabIndex: 0 }); p[name].setAttribute("role", "group"); p[name].setAttribute("aria-label", `${name}, newest first`); return p[name]; };
     this.root.replaceChildren(h("div", { class: "stack" }, p.head, p.lead, p.figures,
       h("div", { class: "columns" },
         h("div", { class: "stack" },
           h("section", { class: "card", "aria-label": "Accuracy and drift" },
             h("div", { class: "chart-head" }, h("h2", {}, "Accuracy, window by window"), p.choices),
             p.legend, this.chart.element, explanation(), h("details", {}, h("summary", {}, "The newest points as a table"), p.table)),
+          h("section", { class: "card", "aria-label": "Adaptations" }, h("h2", {}, "Adaptations"), p.runs),
           h("section", { class: "card", "aria-label": "What happened" }, h("h2", {}, "What happened"), scroll("events"))),
         h("div", { class: "stack" }, this.controls.element, p.memory,
           h("section", { class: "card", "aria-label": "Alerts" }, h("h2", {}, "Alerts"), scroll("alerts"))))));
@@ -52,7 +55,7 @@ export class DeviceView {
 
   async loadAlerts() {
     this.alerts = (await api.alerts(this.site, this.device)).items;
-    this.parts.alerts.replaceChildren(alertList(this.alerts));
+    this.parts.alerts.replaceChildren(alertList(this.alerts, { changed: () => this.loadAlerts() }));
   }
 
   onEvent(event) {
@@ -90,6 +93,7 @@ export class DeviceView {
     this.chart.show(shown, run.events, `Accuracy and drift statistic over ${count(shown.length)} reports. ${this.parts.lead.textContent} Arrow keys move along the line.`);
     this.parts.table.replaceChildren(table(shown));
     this.parts.memory.replaceChildren(memoryCard(lastMemory));
+    this.parts.runs.replaceChildren(adaptationTable(run.events));
     this.parts.events.replaceChildren(happenings(run.events));
   }
 

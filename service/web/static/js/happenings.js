@@ -1,7 +1,7 @@
-// The lists of what happened and of alerts.
+// The list of what happened.
 
 import { h } from "./dom.js";
-import { count, dayTime, time } from "./format.js";
+import { count, time } from "./format.js";
 import { happening } from "./words.js";
 
 const AT_MOST = 80;
@@ -16,14 +16,4 @@ export function happenings(events) {
         h("strong", {}, item.title),
         item.text ? h("p", { class: "text" }, item.text) : null,
         h("span", { class: "when" }, item.window === null ? time(item.time) : `window ${count(item.window)} · ${time(item.time)}`)))));
-}
-
-const TONES = { info: "", warning: "drift", critical: "bad" };
-
-export function alertList(items) {
-  if (!items.length) return h("p", { class: "empty" }, "No alerts.");
-  return h("ul", { class: "list" }, items.map(({ alert }) =>
-    h("li", {},
-      h("div", {}, h("span", { class: `badge ${TONES[alert.severity] ?? ""}` }, alert.severity),  null),
-      h("p", { class: "text" }, alert.message), h("span", { class: "when" }, dayTime(alert.time)))));
 }

@@ -2,8 +2,12 @@
 
 const KINDS = ["state", "telemetry", "drift", "adaptation", "fault", "health", "reply", "alert"];
 
+let source = null;
+
+// A second call, after a token was handed in, takes the place of the first.
 export function listen({ onEvent, onOpen, onLost }) {
-  const source = new EventSource("/api/live");
+  source?.close();
+  source = new EventSource("/api/live");
   for (const kind of KINDS) source.addEventListener(kind, (event) => onEvent(JSON.parse(event.data)));
   source.addEventListener("open", onOpen);
   source.addEventListener("error", onLost);

@@ -18,3 +18,24 @@ export function spark(points, events) {
   svg.append(line("frozen", (p) => p.frozen), line("adapted", (p) => p.accuracy));
   return svg;
 }
+
+// Values between 0 and 1 at equal steps, missing ones left out; for the rows of the table.
+export function trend(values) {
+  const svg = s("svg", { class: "trend", viewBox: "0 0 96 20", preserveAspectRatio: "none", "aria-hidden": "true" });
+  const shown = values.map((value, index) => ({ value, index }));
+  const dots = shown.filter(({ value }, index) => value !== null && (shown[index - 1]?.value ?? null) === null && (shown[index + 1]?.value ?? null) === null);
+  svg.append(
+    s("path", { class: "line adapted", "vector-effect": "non-scaling-stroke", d: path(shown, ({ index }) => 1 + index * 4, ({ value }) => (value === null ? null : 19 - 18 * value)) }),
+    ...dots.map(({ value, index }) => s("circle", { cx: 1 + index * 4, cy: 19 - 18 * value, r: 1.6, class: "dot" })));
+  return svg;
+}
+
+// A loss curve: [step, loss], from its largest value down to zero.
+export function lossCurve(steps) {
+  const svg = s("svg", { class: "loss", viewBox: "0 0 120 28", preserveAspectRatio: "none", role: "img", "aria-label": steps.length ? `loss from ${steps[0].loss.toPrecision(2)} to ${steps.at(-1).loss.toPrecision(2)}` : "no loss was reported" });
+  if (steps.length < 2) return svg;
+  const x = linear(steps[0].step, steps.at(-1).step, 1, 119);
+  const y = linear(0, Math.max(...steps.map(({ loss }) => loss)), 27, 1);
+  svg.append(s("path", { class: "line statistic", "vector-effect": "non-scaling-stroke", d: path(steps, ({ step }) => x(step), ({ loss }) => y(loss)) }));
+  return svg;
+}
