@@ -30,6 +30,9 @@ def main(
         Port, typer.Option(help="This computer's processor, or an emulated RV32IMAFC machine.")
     ] = Port.HOST,
     cores: Annotated[int, typer.Option(help="Cores that share the work: 1, 2, 4 or 8; for --port riscv.")] = 1,
+    watchdog: Annotated[
+        float, typer.Option(help="Start again when nothing was served for so many seconds; 0: never.", min=0, max=3600)
+    ] = 30.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line on stdout when it is ready.")] = False,
 ) -> None:
     """Run a virtual wearable: it stands for the real device, with the same C, memory sizes and link.
@@ -54,9 +57,13 @@ def main(
     if port is Port.RISCV:
         from biotrain.riscv.wearable import RiscvWearable
 
-        RiscvWearable(storage, listen, log, plan, weights, device_id, recording, speed, cores, as_json, serial).run()
+        RiscvWearable(
+            storage, listen, log, plan, weights, device_id, recording, speed, cores, as_json, serial, watchdog
+        ).run()
     else:
-        _become_host_wearable(storage, listen, serial, log, plan, weights, device_id, recording, speed, as_json)
+        _become_host_wearable(
+            storage, listen, serial, log, plan, weights, device_id, recording, speed, watchdog, as_json
+        )
 
 
 def _become_host_wearable(
@@ -69,6 +76,7 @@ def _become_host_wearable(
     device_id: str,
     recording: Path | None,
     speed: float,
+    watchdog: float,
     as_json: bool,
 ) -> None:
     import os
@@ -76,7 +84,17 @@ def _become_host_wearable(
     from device_agent.engine.library import WEARABLE, find_native
 
     binary = str(find_native(WEARABLE))
-    words = [binary, "--listen", listen, "--storage", str(storage), "--device-id", device_id]
+    words = [
+        binary,
+        "--watchdog",
+        f"{watchdog:g}",
+        "--listen",
+        listen,
+        "--storage",
+        str(storage),
+        "--device-id",
+        device_id,
+    ]
     if serial is not None:
         words += ["--serial", str(serial)]
     for option, file in (("--log", log), ("--plan", plan), ("--weights", weights)):

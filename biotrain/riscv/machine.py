@@ -23,7 +23,7 @@ def machine_words(
         raise UserError(f"{cores} cores: the RISC-V machine has {', '.join(map(str, CORES))}")
     words = [
         tool(EMULATOR), "-machine", "virt", "-cpu", "rv32,d=off", "-m", "16M", "-smp", str(cores), "-bios", "none",
-        "-kernel", str(image), "-nodefaults", "-display", "none", "-no-reboot",
+        "-kernel", str(image), "-nodefaults", "-display", "none",
     ]  # fmt: skip
     given = {"cores": cores, **(arguments or {})}
     semihosting = "".join(f",arg={name}={value}" for name, value in given.items())

@@ -36,6 +36,8 @@ class RiscvWearable:
     as_json: bool = False
     serial: Path | None = None
     """A terminal device that the link goes over instead of TCP."""
+    watchdog_s: float = 30.0
+    """The device starts again when it has served nothing for so long; 0: never."""
 
     def run(self) -> None:
         """Never returns. Raises UserError when it cannot start."""
@@ -51,6 +53,7 @@ class RiscvWearable:
             line = f"serial,id=link,path={_terminal(self.serial)}"
         folder = self._folder(address)
         arguments = {"logged": _last_logged(self.log), "speed": max(1, round(self.speed * 100))}
+        arguments["watchdog"] = round(self.watchdog_s * 1000)
         words = machine_words(elf, cores=self.cores, arguments=arguments)
         words += ["-chardev", line]
         words += ["-global", "virtio-mmio.force-legacy=false", "-device", "virtio-serial-device"]

@@ -58,6 +58,7 @@ bt_status bt_app_start(bt_app **out, bt_port *port, bt_memory *memory, const cha
     bt_event booted = {.kind = BT_EVENT_BOOTED};
     const bt_status model = bt_model_boot(app);
     const char *name = model == BT_OK ? "" : bt_status_name(model) + 3;
+    if (model == BT_OK) name = bt_port_start_reason(port);
     for (uint32_t i = 0; i + 1 < sizeof booted.detail && name[i]; i++) booted.detail[i] = name[i];
     bt_tell(app, booted); /* a full log refuses even this, and counts it */
     app->event_cursor = app->log.acknowledged + 1;
@@ -98,6 +99,7 @@ static void work(bt_app *app) {
 }
 
 bool bt_app_poll(bt_app *app) {
+    bt_port_watchdog(app->port);
     send(app);
     const bool more = receive(app);
     bt_record_due(app);

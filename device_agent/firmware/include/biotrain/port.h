@@ -23,6 +23,12 @@ uint64_t bt_port_instructions(bt_port *port);
 /* Microseconds since boot, never going back. */
 uint64_t bt_port_time_us(bt_port *port);
 
+/* The device starts again, as after a power cut, unless this is called again within the port's time. A port that is part
+ * of another process has no watchdog. */
+void bt_port_watchdog(bt_port *port);
+/* Why the device has started: "" or "watchdog". */
+const char *bt_port_start_reason(bt_port *port);
+
 /* Bytes of the link; neither call blocks. Both return how many bytes were moved. */
 size_t bt_port_receive(bt_port *port, uint8_t *to, size_t most);
 size_t bt_port_send(bt_port *port, const uint8_t *from, size_t count);

@@ -37,6 +37,8 @@ typedef struct bt_source {
 
 struct bt_port {
     uint64_t started_ns;
+    uint64_t watchdog_us, watched_us; /* 0: no watchdog; when it was last told to wait */
+    bool after_watchdog;
     /* link: a socket, a serial line, or two pipes */
     int listener, connection;
     const char *serial_path; /* NULL: TCP */

@@ -11,13 +11,13 @@
 
 typedef struct options {
     const char *listen, *serial, *storage, *log, *plan, *weights, *device_id, *recording;
-    double speed;
-    bool json;
+    double speed, watchdog_s;
+    bool json, after_watchdog;
 } options;
 
 static const char USAGE[] =
     "usage: biotrain-wearable --storage FILE [--listen HOST:PORT | --serial DEVICE] [--log FILE] [--device-id ID]\n"
-    "                         [--plan FILE --weights FILE] [--recording FILE.btrc [--speed X]] [--json]\n";
+    "                         [--plan FILE --weights FILE] [--recording FILE.btrc [--speed X]] [--watchdog SECONDS] [--json]\n";
 
 /* A signal handler can reach nothing else. */
 static volatile sig_atomic_t stopping = 0;
@@ -25,6 +25,36 @@ static volatile sig_atomic_t stopping = 0;
 static void stop(int signal) {
     (void)signal;
     stopping = 1;
+}
+
+/* Starts the process again, with the same process id, files and address. */
+static struct {
+    char *words[32];
+    char listen[BT_ERROR_BYTES];
+} again;
+
+static void start_again(int signal) {
+    static const char said[] = "biotrain-wearable: the watchdog: nothing was served for too long; starting again\n";
+    (void)signal;
+    if (write(STDERR_FILENO, said, sizeof said - 1) < 0) stopping = 0;
+    execv("/proc/self/exe", again.words);
+    _exit(70);
+}
+
+static void watch(const options *o, bt_port *port, int count, char **words, const char *address) {
+    const struct sigaction action = {.sa_handler = start_again, .sa_flags = SA_NODEFER};
+    int n = 0;
+    if (o->watchdog_s <= 0.0 || count > 24) return;
+    for (; n < count; n++) again.words[n] = words[n];
+    if (!o->serial) { /* the later word wins: the port that was free is taken by now */
+        snprintf(again.listen, sizeof again.listen, "%s", address);
+        again.words[n++] = "--listen";
+        again.words[n++] = again.listen;
+    }
+    if (!o->after_watchdog) again.words[n++] = "--after-watchdog";
+    again.words[n] = NULL;
+    sigaction(SIGALRM, &action, NULL);
+    port->watchdog_us = (uint64_t)(o->watchdog_s * 1e6);
 }
 
 static int refuse(const char *what) {
@@ -39,9 +69,9 @@ static bool read_options(options *o, int count, char **words, char error[BT_ERRO
                  {"--plan", &o->plan},       {"--weights", &o->weights},     {"--device-id", &o->device_id},
                  {"--recording", &o->recording}};
     for (int i = 1; i < count; i++) {
-        bool taken = strcmp(words[i], "--json") == 0;
-        if (taken) {
-            o->json = true;
+        bool taken = false;
+        if (strcmp(words[i], "--json") == 0 || strcmp(words[i], "--after-watchdog") == 0) {
+            *(words[i][2] == 'j' ? &o->json : &o->after_watchdog) = true;
             continue;
         }
         const char *value = i + 1 < count ? words[i + 1] : NULL;
@@ -54,6 +84,11 @@ static bool read_options(options *o, int count, char **words, char error[BT_ERRO
             char *end;
             o->speed = strtod(value, &end);
             taken = *end == 0 && o->speed > 0.0;
+        }
+        if (strcmp(words[i], "--watchdog") == 0 && value) {
+            char *end;
+            o->watchdog_s = strtod(value, &end);
+            taken = *end == 0 && o->watchdog_s >= 0.0 && o->watchdog_s <= 3600.0;
         }
         if (!taken) {
             snprintf(error, BT_ERROR_BYTES, "%s: unknown option, or its value is missing or impossible\n%s", words[i],
@@ -114,7 +149,7 @@ static void serve(bt_app *app, bt_port *port) {
     }
 }
 
-static int run(const options *o, bt_port *port, bt_memory *memory) {
+static int run(const options *o, bt_port *port, bt_memory *memory, int count, char **words) {
     char error[BT_ERROR_BYTES];
     bt_app *app;
     uint16_t bound = 0;
@@ -143,12 +178,13 @@ static int run(const options *o, bt_port *port, bt_memory *memory) {
     else
         printf("wearable %s listens on %s\n", o->device_id, address);
     fflush(stdout);
+    watch(o, port, count, words, address);
     serve(app, port);
     return 0;
 }
 
 int main(int count, char **words) {
-    options o = {.listen = "127.0.0.1:0", .device_id = "wearable-1", .speed = 1.0};
+    options o = {.listen = "127.0.0.1:0", .device_id = "wearable-1", .speed = 1.0, .watchdog_s = 30.0};
     char error[BT_ERROR_BYTES];
     struct sigaction action = {.sa_handler = stop};
     bt_port port;
@@ -162,7 +198,8 @@ int main(int count, char **words) {
     sigaction(SIGINT, &action, NULL);
     signal(SIGPIPE, SIG_IGN); /* an agent that has gone is no reason to end */
     bt_host_init(&port);
-    const int code = run(&o, &port, &memory);
+    port.after_watchdog = o.after_watchdog;
+    const int code = run(&o, &port, &memory, count, words);
     bt_host_close(&port);
     bt_host_give_back(&memory, false);
     return code;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -40,6 +41,18 @@ uint64_t bt_port_instructions(bt_port *port) {
 }
 
 uint64_t bt_port_time_us(bt_port *port) { return (now_ns() - port->started_ns) / 1000; }
+
+void bt_port_watchdog(bt_port *port) {
+    const uint64_t now = bt_port_time_us(port);
+    if (!port->watchdog_us || now < port->watched_us + port->watchdog_us / 8) return;
+    const uint64_t within = port->watchdog_us;
+    const struct itimerval timer = {
+        .it_value = {.tv_sec = (time_t)(within / 1000000), .tv_usec = (suseconds_t)(within % 1000000)}};
+    setitimer(ITIMER_REAL, &timer, NULL); /* main.c starts the process again when it goes off */
+    port->watched_us = now;
+}
+
+const char *bt_port_start_reason(bt_port *port) { return port->after_watchdog ? "watchdog" : ""; }
 
 void bt_host_init(bt_port *port) {
     memset(port, 0, sizeof *port);

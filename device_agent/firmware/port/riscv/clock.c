@@ -45,9 +45,41 @@ static void interrupt_at(uint64_t us) {
     compare[1] = (uint32_t)(ticks >> 32);
 }
 
-/* Interrupts are waited for, never taken: a sleep ends when one is pending, and there are no handlers. */
+/* All interrupts but the watchdog's are waited for, never taken: a sleep ends when one is pending. The watchdog's is the
+ * timer while no sleep needs it; it ends in the trap handler. */
+void bt_riscv_watch(bt_port *port, bool running) {
+    if (!port->watchdog_us) return;
+    if (running) {
+        BT_CSR_WRITE("mie", BT_TIMER);
+        BT_CSR_SET("mstatus", BT_INTERRUPTS);
+    } else {
+        BT_CSR_CLEAR("mstatus", BT_INTERRUPTS);
+    }
+}
+
+void bt_riscv_look(bt_port *port) {
+    uint32_t pending;
+    BT_CSR_READ("mip", pending);
+    if (port->watchdog_us && pending & BT_TIMER) bt_riscv_watch(port, true);
+}
+
+void bt_port_watchdog(bt_port *port) {
+    const uint64_t now = bt_port_time_us(port);
+    if (!port->watchdog_us || (port->watched_us && now < port->watched_us + port->watchdog_us / 8)) return;
+    interrupt_at(now + port->watchdog_us);
+    bt_riscv_watch(port, true);
+    port->watched_us = now;
+}
+
+const char *bt_port_start_reason(bt_port *port) {
+    (void)port;
+    return bt_after_watchdog() ? "watchdog" : "";
+}
+
 void bt_riscv_sleep(bt_port *port, uint64_t due_us, bool sending) {
     const uint64_t soon = bt_port_time_us(port) + SEND_AGAIN_US;
+    bt_riscv_watch(port, false);
+    port->watched_us = 0; /* the timer is the sleep's from here on: the next poll sets it anew */
     interrupt_at(sending && soon < due_us ? soon : due_us);
     BT_CSR_WRITE("mie", BT_TIMER | BT_EXTERNAL);
     bt_wait_for_interrupt();

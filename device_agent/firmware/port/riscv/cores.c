@@ -72,10 +72,15 @@ void bt_port_parallel(bt_port *port, bt_piece piece, void *arg, uint32_t count) 
     bt_fence();
     for (uint32_t hart = 1; hart < cores; hart++) *bt_software_interrupt(hart) = 1;
     do_pieces(0);
-    BT_CSR_WRITE("mie", BT_SOFTWARE); /* only the last worker ends this sleep */
-    while (__atomic_load_n(&job.finished, __ATOMIC_ACQUIRE) != job.workers) bt_wait_for_interrupt();
+    bt_riscv_watch(port, false);
+    BT_CSR_WRITE("mie", port->watchdog_us ? BT_SOFTWARE | BT_TIMER : BT_SOFTWARE); /* the last worker ends this sleep */
+    while (__atomic_load_n(&job.finished, __ATOMIC_ACQUIRE) != job.workers) {
+        bt_wait_for_interrupt();
+        bt_riscv_look(port);
+    }
     BT_CSR_WRITE("mie", 0);
     while (!*bt_software_interrupt(0)) bt_fence(); /* it comes right behind the count */
     *bt_software_interrupt(0) = 0;
     bt_fence();
+    bt_riscv_watch(port, true);
 }

@@ -91,5 +91,6 @@ int main(void) {
     accept_files(app, &memory);
     if (!bt_console_start(&port.console)) refuse("the machine has no serial line for the link", BT_OK);
     bt_say(ready);
+    port.watchdog_us = 1000ull * bt_argument("watchdog", 0); /* milliseconds */
     serve(app, &port);
 }

@@ -61,7 +61,25 @@ static char *put(char *to, const char *text) {
     return to;
 }
 
+enum { BY_WATCHDOG = 0x57444f47 };
+#define WATCHDOG_CAUSE 0x80000007u /* the timer's interrupt: no other is ever taken */
+
+/* Not cleared at start: tells the next life why it began. */
+static uint32_t reset_reason __attribute__((section(".noinit")));
+
+bool bt_after_watchdog(void) {
+    const bool by_watchdog = reset_reason == BY_WATCHDOG;
+    reset_reason = 0;
+    return by_watchdog;
+}
+
 _Noreturn void bt_trapped(uint32_t cause, uint32_t at, uint32_t address) {
+    if (cause == WATCHDOG_CAUSE) {
+        bt_complain("biotrain-wearable: the watchdog: nothing was served for too long; starting again");
+        reset_reason = BY_WATCHDOG;
+        bt_reset_board();
+        for (;;) bt_wait_for_interrupt();
+    }
     char line[96], *end = put(line, "biotrain-wearable: trap, cause 0x");
     end = put_hex(end, cause);
     end = put(put_hex(put(end, " at 0x"), at), ", address 0x");

@@ -27,6 +27,7 @@ struct bt_port {
     uint32_t cores;
     bt_cluster_count cluster;
     bt_console console; /* the link */
+    uint64_t watchdog_us, watched_us; /* 0: no watchdog; when it was last told to wait */
     int storage;
     int event_log; /* negative: none */
     uint32_t log_end;
@@ -38,6 +39,9 @@ struct bt_port {
 void bt_riscv_memory(bt_memory *memory);
 /* clock.c: sleep until `due_us`, or until a byte has come; with `sending`, soon enough to send on. */
 void bt_riscv_sleep(bt_port *port, uint64_t due_us, bool sending);
+/* clock.c: the watchdog goes off while the program runs, not while it waits, unless `bt_riscv_look` is asked. */
+void bt_riscv_watch(bt_port *port, bool running);
+void bt_riscv_look(bt_port *port);
 /* storage.c */
 bool bt_riscv_open_storage(bt_port *port);
 /* event_log.c: there is one when somebody has made the file. */
