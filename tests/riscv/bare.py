@@ -8,7 +8,7 @@ from pathlib import Path
 from biotrain.riscv.image import COMPILER
 from biotrain.riscv.machine import machine_words
 
-BOARD = ("start.S", "semihosting.c", "memory.c", "cores.c", "string.c")
+BOARD = ("start.S", "semihosting.c", "memory.c", "cores.c", "watchdog.c", "string.c")
 HEAD = '#include <string.h>\n#include "riscv.h"\n#include "semihosting.h"\n#include "board.h"\nint main(void);\n'
 
 

@@ -39,7 +39,7 @@ struct bt_port {
 void bt_riscv_memory(bt_memory *memory);
 /* clock.c: sleep until `due_us`, or until a byte has come; with `sending`, soon enough to send on. */
 void bt_riscv_sleep(bt_port *port, uint64_t due_us, bool sending);
-/* clock.c: the watchdog goes off while the program runs, not while it waits, unless `bt_riscv_look` is asked. */
+/* watchdog.c: it goes off while the program runs, not while it waits, unless `bt_riscv_look` is asked. */
 void bt_riscv_watch(bt_port *port, bool running);
 void bt_riscv_look(bt_port *port);
 /* storage.c */

@@ -25,10 +25,11 @@ bool bt_riscv_open_recording(bt_port *port, uint32_t speed_percent) {
     s->windows = bt_read_u32(&r);
     const float period_s = bt_read_f32(&r);
     const bool possible = version == 1 && s->channels >= 1 && s->channels <= BT_MAX_CHANNELS && s->samples >= 1 &&
-                          s->samples <= 1u << 20 && period_s > 0.0f && speed_percent > 0;
+                          s->samples <= 1u << 20 && period_s > 0.0f && period_s < 4000.0f && speed_percent > 0;
     if (!possible || (uint64_t)(uint32_t)bt_file_length(s->file) != HEADER_BYTES + s->windows * window_bytes(s))
         return false;
-    s->period_us = (uint64_t)((double)period_s * 1e8 / speed_percent);
+    /* in float32, whole microseconds up to 16 s: arithmetic in double would be the only one, and 4 KB of code */
+    s->period_us = (uint64_t)(uint32_t)(period_s * 1e6f + 0.5f) * 100 / speed_percent;
     return s->period_us > 0;
 }
 
