@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -72,11 +73,44 @@ def as_brainvision(path: Path) -> None:
         mne.export.export_raw(path, as_raw(), fmt="brainvision", verbose="error")
 
 
+#: GDF knows events by numbers: these are its cues of motor imagery.
+GDF_CODES = {"left": 769, "right": 770, "blink": 771}
+
+
+def as_gdf(path: Path) -> None:
+    """Version 1.25, as its specification lays it out; one record a second, int16, event table of mode 3."""
+    n, counts = len(CHANNELS), np.rint(signal() / STEP_UV).astype("<i2")
+    head = b"GDF 1.25" + b"X ann".ljust(80) + bytes(80) + b"2026010203040500"
+    head += struct.pack("<q24s20xqIII", 256 * (n + 1), bytes(24), SECONDS, 1, 1, n)
+    each = [
+        b"".join(name.encode().ljust(16, b"\0") for name in CHANNELS),
+        bytes(80 * n),
+        b"uV".ljust(8, b"\0") * n,
+        struct.pack(f"<{n}d", *[-MOST_UV] * n),
+        struct.pack(f"<{n}d", *[MOST_UV] * n),
+        struct.pack(f"<{n}q", *[-32_767] * n),
+        struct.pack(f"<{n}q", *[32_767] * n),
+        bytes(80 * n),
+        struct.pack(f"<{n}i", *[RATE] * n),
+        struct.pack(f"<{n}i", *[3] * n),
+        bytes(32 * n),
+    ]
+    records = counts.reshape(n, SECONDS, RATE).transpose(1, 0, 2).tobytes()
+    places = [round(onset * RATE) + 1 for onset, _, _ in EVENTS]
+    table = bytes([3]) + RATE.to_bytes(3, "little") + struct.pack("<I", len(EVENTS))
+    table += struct.pack(f"<{len(EVENTS)}I", *places)
+    table += struct.pack(f"<{len(EVENTS)}H", *(GDF_CODES[label] for _, _, label in EVENTS))
+    table += struct.pack(f"<{len(EVENTS)}H", *[0] * len(EVENTS))
+    table += struct.pack(f"<{len(EVENTS)}I", *(round(duration * RATE) for _, duration, _ in EVENTS))
+    path.write_bytes(head + b"".join(each) + records + table)
+
+
 #: file name -> writer, largest error (microvolts), label prefix of the format
 FORMATS: dict[str, tuple[Callable[[Path], None], float, str]] = {
     "ann_day1.edf": (as_edf, STEP_UV + HALF_UV, ""),
     "ann_day1.bdf": (as_bdf, STEP_UV / 256 + HALF_UV, ""),
     "ann_day1_raw.fif": (as_fif, HALF_UV + 1e-4, ""),
+    "ann_day1.gdf": (as_gdf, 0.5 * STEP_UV + HALF_UV, ""),
     "ann_day1.vhdr": (as_brainvision, 0.11, "Comment/"),
 }
 
@@ -105,7 +139,13 @@ def test_windows_are_what_was_written_within_the_formats_resolution(name: str, t
     write, resolution, prefix = FORMATS[name]
     write(tmp_path / name)
     pattern = name.replace("ann", "{subject}").replace("1", "{session}")
-    recording = open_dataset(described(tmp_path, pattern, prefix=prefix)).load("ann", 1)
+    folder = described(tmp_path, pattern, prefix=prefix)
+    if write is as_gdf:
+        text = (folder / "dataset.yaml").read_text()
+        for label, code in GDF_CODES.items():
+            text = text.replace(f'"{label}"', f'"{code}"')
+        (folder / "dataset.yaml").write_text(text)
+    recording = open_dataset(folder).load("ann", 1)
     assert recording.classes == ("L", "R")
     assert recording.channels == ("Cz", "C3")
     assert recording.sampling_rate_hz == RATE
