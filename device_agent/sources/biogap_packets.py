@@ -71,6 +71,7 @@ class PacketDecoder:
         self._buffer = bytearray()
         self._last: int | None = None
         """Counter of the last packet given out."""
+        self._previous = b""
         self._in_step = False
         """The buffer begins where the last packet ended."""
         self.lost = 0
@@ -123,15 +124,21 @@ class PacketDecoder:
 
     def _skip(self) -> None:
         """To the next header, which may begin a packet."""
-        self._in_step = False
-        at = self._buffer.find(HEADER, 1)
+        first = 1
+        if self._in_step:
+            # where bytes are missing, the packet before may have ended, by chance, on a byte of this one
+            self._buffer[:0] = self._previous[1:]
+            self.skipped -= len(self._previous) - 1
+            self._in_step, first = False, 0
+        at = self._buffer.find(HEADER, first)
         at = len(self._buffer) if at < 0 else at
         self.skipped += at
         del self._buffer[:at]
 
     def _give(self, counter: int) -> Packet:
         layout = self._layout
-        data = np.frombuffer(bytes(self._buffer[: layout.length]), np.uint8)
+        self._previous = bytes(self._buffer[: layout.length])
+        data = np.frombuffer(self._previous, np.uint8)
         del self._buffer[: layout.length]
         body = data[layout.first_sample : layout.first_sample + layout.samples * layout.stride]
         samples = body.reshape(layout.samples, layout.stride)
