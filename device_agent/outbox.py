@@ -17,8 +17,9 @@ import structlog
 
 from device_agent.disk import Disk
 from device_agent.event_log import EventLog
-from device_agent.outbox_file import Identity, meta, open_database
+from device_agent.outbox_file import Identity, meta, open_database, opened, opened_text, place, sealed, sealed_text
 from device_agent.quota import NEWEST_KEPT, Load, Pressure, Row, next_pressure, thin
+from device_agent.sealing import Seal
 from schemas.base import Sequenced
 from schemas.fault import FaultKind
 from schemas.messages import SEQUENCED
@@ -77,10 +78,17 @@ class Outbox:
     """Open with `Outbox.open`. Synchronous; call it from one thread at a time."""
 
     def __init__(
-        self, identity: Identity, boot: int, quota_bytes: int, db: sqlite3.Connection, log: EventLog, disk: Disk
+        self,
+        identity: Identity,
+        boot: int,
+        quota_bytes: int,
+        db: sqlite3.Connection,
+        log: EventLog,
+        disk: Disk,
+        seal: Seal | None,
     ) -> None:
         self.identity, self.boot, self.quota_bytes = identity, boot, quota_bytes
-        self._db, self._log, self._disk = db, log, disk
+        self._db, self._log, self._disk, self._seal = db, log, disk, seal
         self._seq = 0
         self.newest_state = (0, 0)
         """(boot, seq) of the newest state message: the only one that a broker should retain."""
@@ -89,12 +97,17 @@ class Outbox:
         self.load = self._weigh("1")
 
     @classmethod
-    def open(cls, folder: Path, identity: Identity, *, quota_bytes: int = 64_000_000) -> Outbox:
-        """Count one more boot. `quota_bytes`: what messages may take while no supervisor stores them."""
-        db, boot = open_database(folder, identity)
+    def open(
+        cls, folder: Path, identity: Identity, *, quota_bytes: int = 64_000_000, seal: Seal | None = None
+    ) -> Outbox:
+        """Count one more boot. `quota_bytes`: what messages may take while no supervisor stores them.
+
+        With `seal` messages and state are encrypted on the disk; what an outbox holds already is taken along.
+        """
+        db, boot = open_database(folder, identity, seal)
         disk = Disk(folder)
         disk.hold_back()
-        return cls(identity, boot, quota_bytes, db, EventLog(folder), disk)
+        return cls(identity, boot, quota_bytes, db, EventLog(folder), disk, seal)
 
     @property
     def last_seq(self) -> int:
@@ -170,7 +183,7 @@ class Outbox:
                 self._set("pressure", pressure)
             self._set("given", self.counts.given + len(messages))
             if state is not None:
-                self._set("state", state)
+                self._set("state", sealed_text(self._seal, state, "state"))
         self._seq, self.load = seq, load
         self.counts.given += len(messages)
         self.counts.thinned += len(doomed)
@@ -198,7 +211,8 @@ class Outbox:
 
     def state(self) -> str | None:
         """The agent's state as last kept."""
-        return meta(self._db, "state")
+        kept = meta(self._db, "state")
+        return None if kept is None else opened_text(self._seal, kept, "state")
 
     def pending(self, after: tuple[int, int] = (0, 0), limit: int = 100) -> list[Pending]:
         """Unacknowledged messages, oldest first, behind (boot, seq) `after`."""
@@ -206,7 +220,10 @@ class Outbox:
             "SELECT boot, seq, kind, payload FROM message WHERE (boot, seq) > (?, ?) ORDER BY boot, seq LIMIT ?",
             (*after, limit),
         )
-        return [Pending(boot, seq, Kind(kind), bytes(payload)) for boot, seq, kind, payload in rows]
+        return [
+            Pending(boot, seq, Kind(kind), opened(self._seal, bytes(payload), place(boot, seq, kind)))
+            for boot, seq, kind, payload in rows
+        ]
 
     def acknowledge(self, ranges: Sequence[SeqRange]) -> int:
         """Forget what the supervisor has stored; how many messages that were."""
@@ -258,7 +275,7 @@ class Outbox:
                 "seq": seq,
             }
         )
-        payload = message.to_json()
+        payload = sealed(self._seal, message.to_json(), place(self.boot, seq, draft.kind))
         self._db.execute("INSERT INTO message VALUES (?, ?, ?, ?)", (self.boot, seq, str(draft.kind), payload))
         return message, len(payload) + _ROW_BYTES
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import sqlite3
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from device_agent.sealing import Seal
 from schemas.base import Name
 from schemas.errors import UserError
 
@@ -42,35 +44,92 @@ class Identity:
     wearer: Name | None
 
 
-def open_database(folder: Path, identity: Identity) -> tuple[sqlite3.Connection, int]:
+def place(boot: int, seq: int, kind: str) -> str:
+    """What a sealed message is bound to."""
+    return f"message {boot}/{seq} {kind}"
+
+
+def sealed(seal: Seal | None, content: bytes, where: str) -> bytes:
+    return content if seal is None else seal.seal(content, where)
+
+
+def opened(seal: Seal | None, content: bytes, where: str) -> bytes:
+    return content if seal is None else seal.open(content, where)
+
+
+def sealed_text(seal: Seal | None, text: str, where: str) -> str:
+    return text if seal is None else base64.b64encode(seal.seal(text.encode(), where)).decode()
+
+
+def opened_text(seal: Seal | None, text: str, where: str) -> str:
+    return text if seal is None else seal.open(base64.b64decode(text), where).decode()
+
+
+def open_database(folder: Path, identity: Identity, seal: Seal | None = None) -> tuple[sqlite3.Connection, int]:
     """The database, and the number of this boot. Raises UserError when it is another's, or cannot be used."""
     path = folder / "outbox.db"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.5)
-        # One owner: a second agent on the same folder is told so, instead of both giving out the same numbers.
-        db.execute("PRAGMA locking_mode=EXCLUSIVE")
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA journal_size_limit=4000000")
-        db.execute("PRAGMA synchronous=FULL")
-        db.execute("BEGIN IMMEDIATE")
-        version = int(db.execute("PRAGMA user_version").fetchone()[0])
-        if version > _VERSION:
-            raise UserError(
-                f"{path}: is of version {version}, this agent reads up to {_VERSION}: choose another --state-dir"
-            )
-        for statement in _FROM_VERSION_1 if version == 1 else _SCHEMA.split(";"):
-            db.execute(statement)
-        db.execute(f"PRAGMA user_version={_VERSION}")
-        boot = _count_boot(db, path, identity)
-        db.execute("COMMIT")
+        try:
+            return db, _take_up(db, path, identity, seal)
+        except BaseException:
+            db.close()
+            raise
     except sqlite3.OperationalError as error:
         if "locked" in str(error):
             raise UserError(f"{path}: another agent uses this --state-dir: stop it, or choose another") from None
         raise UserError(f"{path}: cannot be opened ({error}): check --state-dir") from None
     except (sqlite3.DatabaseError, OSError) as error:
         raise UserError(f"{path}: cannot be used as outbox ({error}): check --state-dir, or choose another") from None
-    return db, boot
+
+
+def _take_up(db: sqlite3.Connection, path: Path, identity: Identity, seal: Seal | None) -> int:
+    # One owner: a second agent on the same folder is told so, instead of both giving out the same numbers.
+    db.execute("PRAGMA locking_mode=EXCLUSIVE")
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA journal_size_limit=4000000")
+    db.execute("PRAGMA synchronous=FULL")
+    db.execute("BEGIN IMMEDIATE")
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version > _VERSION:
+        raise UserError(
+            f"{path}: is of version {version}, this agent reads up to {_VERSION}: choose another --state-dir"
+        )
+    for statement in _FROM_VERSION_1 if version == 1 else _SCHEMA.split(";"):
+        db.execute(statement)
+    db.execute(f"PRAGMA user_version={_VERSION}")
+    boot = _count_boot(db, path, identity)
+    taken_along = _seal_all(db, path, seal)
+    db.execute("COMMIT")
+    if taken_along:  # what was there in the clear must not stay behind in free pages and in the log
+        db.execute("VACUUM")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return boot
+
+
+def _seal_all(db: sqlite3.Connection, path: Path, seal: Seal | None) -> bool:
+    """Seal what is in the clear; True when there was anything. Raises UserError when the key is not this outbox's."""
+    known = meta(db, "key")
+    if known is not None and seal is None:
+        raise UserError(f"{path} is encrypted: give --key-file, or choose another --state-dir")
+    if seal is None:
+        return False
+    if known is not None:
+        if known != seal.key_id:
+            raise UserError(f"{path} is encrypted with another key than --key-file holds")
+        return False
+    db.execute("PRAGMA secure_delete=ON")
+    rows = db.execute("SELECT boot, seq, kind, payload FROM message").fetchall()
+    db.executemany(
+        "UPDATE message SET payload = ? WHERE boot = ? AND seq = ?",
+        [(seal.seal(bytes(payload), place(boot, seq, kind)), boot, seq) for boot, seq, kind, payload in rows],
+    )
+    state = meta(db, "state")
+    if state is not None:
+        db.execute("UPDATE meta SET value = ? WHERE key = 'state'", (sealed_text(seal, state, "state"),))
+    db.execute("INSERT INTO meta VALUES ('key', ?)", (seal.key_id,))
+    return bool(rows) or state is not None
 
 
 def meta(db: sqlite3.Connection, key: str) -> str | None:

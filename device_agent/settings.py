@@ -75,6 +75,7 @@ class AgentSettings(BaseModel):
     telemetry_period_s: float = Field(default=1.0, gt=0)
     health_period_s: float = Field(default=5.0, gt=0)
     resend_after_s: float = Field(default=10.0, gt=0)
+    key_file: Path | None = Field(default=None, description="what is kept in state_dir is encrypted with it")
     outbox_quota_mb: float = Field(default=64.0, ge=1, description="telemetry is thinned above it; events never are")
     finish_timeout_s: float = Field(default=60.0, gt=0, description="for a running adaptation, then for the outbox")
 

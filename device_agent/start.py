@@ -18,6 +18,7 @@ from device_agent.listener import subscriptions
 from device_agent.outbox import Identity, Outbox
 from device_agent.outlets.registry import open_outlet
 from device_agent.reporter import Reporter
+from device_agent.sealing import Seal
 from device_agent.settings import AgentSettings
 from device_agent.sources.labels import LabelTiming
 from device_agent.sources.live import LiveOptions
@@ -56,7 +57,8 @@ async def run_agent(
     topic = DeviceTopic(settings.site, settings.device, Kind.STATE)
     str(topic)  # names that no topic can carry
     identity = Identity(settings.site, settings.device, settings.wearer)
-    outbox = Outbox.open(settings.state_dir, identity, quota_bytes=round(settings.outbox_quota_mb * 1e6))
+    seal = None if settings.key_file is None else Seal.load(settings.key_file)
+    outbox = Outbox.open(settings.state_dir, identity, quota_bytes=round(settings.outbox_quota_mb * 1e6), seal=seal)
     try:
         context = Context(settings, _load_state(outbox, _fingerprint(settings)))
     except BaseException:

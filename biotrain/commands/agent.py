@@ -44,6 +44,9 @@ def main(
     state_dir: Annotated[Path, typer.Option(help="Holds the outbox and what must survive a restart.")] = Path(
         "agent-state"
     ),
+    key_file: Annotated[
+        Path | None, typer.Option(help="64 hexadecimal digits: what waits in --state-dir is encrypted with them.")
+    ] = None,
     outbox_quota: Annotated[
         float, typer.Option(help="MB for messages that nobody has stored; above it telemetry is thinned, no event.")
     ] = 64.0,
@@ -108,6 +111,7 @@ def main(
                 "wearer": wearer or (subject if source == "recordings" else None),
                 "state_dir": state_dir,
                 "outbox_quota_mb": outbox_quota,
+                "key_file": key_file,
                 "plan": plan,
                 "weights": weights,
                 "source": source,
