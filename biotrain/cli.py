@@ -22,6 +22,7 @@ COMMANDS = {
     "wearable": "A virtual wearable: the device's C as a process of its own.",
     "agent": "The process beside the wearable: streams, watches for drift, adapts, publishes.",
     "supervisor": "The host-side service: stores telemetry, raises alerts, shows the fleet.",
+    "export": "Telemetry and events of a supervisor's store as CSV or Parquet.",
     "broker": "An MQTT broker for trying things out.",
     "certs": "A site's certificate authority: make, renew and revoke certificates; who may do what.",
     "doctor": "What is wrong with a deployment, and what to do about it.",

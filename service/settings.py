@@ -31,6 +31,8 @@ class SupervisorSettings:
     silent_after_s: float = 60.0
     #: Gaps are looked for this long after the last message of their boot, and asked for again.
     gap_delay_s: float = 30.0
+    #: Telemetry and heartbeats are removed when they are older; their sums by the hour, and events, are kept.
+    keep_days: float | None = None
     #: Messages in one transaction, and how long the first of them may wait for the others.
     batch_messages: int = 1000
     batch_linger_s: float = 0.01

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -24,6 +25,7 @@ from service.store import gap_rows
 from service.store.alert_rows import Channels, raise_alert, resolve
 from service.store.batch import AlertChange
 from service.store.database import Database
+from service.store.retention import remove_older
 from service.store.tables import devices
 from service.store.tables_operations import alerts
 
@@ -34,6 +36,7 @@ _QUIET = (DeviceState.OFFLINE, DeviceState.FINISHED)
 #: After so many questions, each twice as long after the one before, a gap is worth a person's attention.
 ALERT_AFTER_ASKS = 4
 _RANGES = 500
+_REMOVAL_EVERY_S = 3600.0
 
 
 class Watch:
@@ -51,6 +54,7 @@ class Watch:
         self._database, self._broker, self._settings = database, broker, settings
         self._channels, self._metrics, self._on_alerts = channels, metrics, on_alerts
         self._started = utc_now()
+        self._next_removal_s = 0.0
 
     async def run(self) -> None:
         period_s = max(0.2, min(self._settings.silent_after_s / 4, self._settings.gap_delay_s / 2, 10.0))
@@ -60,6 +64,7 @@ class Watch:
                 changes = await self._database.in_writer_thread(self._look_for_silence)
                 changes += await self._look_for_gaps()
                 await self._refresh_gauges()
+                await self._remove_old_rows()
             except (DBAPIError, SQLAlchemyError, OSError) as error:
                 _log.warning(
                     "the watch waits for the database", reason=str(getattr(error, "orig", None) or error)[:300]
@@ -138,6 +143,15 @@ class Watch:
             with contextlib.suppress(PublishError):  # asked again, later
                 self._broker.publish_unconfirmed(messages)
         return changes
+
+    async def _remove_old_rows(self) -> None:
+        days = self._settings.keep_days
+        if days is None or time.monotonic() < self._next_removal_s:
+            return
+        self._next_removal_s = time.monotonic() + min(_REMOVAL_EVERY_S, days * 86_400 / 4)
+        removed = await remove_older(self._database, utc_now() - timedelta(days=days))
+        if removed:
+            _log.info("old telemetry was removed; its sums by the hour are kept", rows=removed)
 
     async def _refresh_gauges(self) -> None:
         async with self._database.read() as connection:

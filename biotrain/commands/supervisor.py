@@ -56,6 +56,9 @@ def main(
         typer.Option(help="A name of its own for each supervisor that shares broker and PostgreSQL with others."),
     ] = None,
     silent_after: Annotated[float, typer.Option(help="Seconds after which a device is silent.", min=1)] = 60.0,
+    keep_days: Annotated[
+        float | None, typer.Option(help="Days that telemetry is kept in full; for good without.", min=0.001)
+    ] = None,
     gap_delay: Annotated[float, typer.Option(help="Seconds before a missing message is asked for.", min=0.5)] = 30.0,
     username: Annotated[str | None, typer.Option(help="User at the broker.")] = None,
     password: Annotated[
@@ -116,6 +119,7 @@ def main(
         open_to_all=open_to_all,
         silent_after_s=silent_after,
         gap_delay_s=gap_delay,
+        keep_days=keep_days,
     )
 
     def ready(url: str) -> None:

@@ -49,7 +49,7 @@ async def look(database: Database, site: str | None, now: datetime, delay: timed
     """A gap is asked for when it is older than `delay`: what other supervisors are about to store is none."""
     highest = case((boots.c.newest > boots.c.last_seq, boots.c.newest), else_=boots.c.last_seq)
     wanting = (
-        select(boots.c.site, boots.c.device, boots.c.boot, boots.c.newest, highest.label("highest"))
+        select(boots.c.site, boots.c.device, boots.c.boot, boots.c.newest, boots.c.removed, highest.label("highest"))
         .where(boots.c.stored < highest)
         .order_by(boots.c.told)
         .limit(_BOOTS)
@@ -61,12 +61,12 @@ async def look(database: Database, site: str | None, now: datetime, delay: timed
     one_boot = [messages.c.site, messages.c.device, messages.c.boot]
     before = func.lag(messages.c.seq, 1, 0).over(partition_by=one_boot, order_by=messages.c.seq)
     steps = (
-        select(*one_boot, messages.c.seq, before.label("before"))
+        select(*one_boot, messages.c.seq, before.label("before"), boot.c.removed)
         .select_from(boot.join(messages, same))
         .where(messages.c.seq > 0)
         .subquery()
     )
-    holes = select(steps).where(steps.c.seq > steps.c.before + 1).limit(_RANGES)
+    holes = select(steps).where(steps.c.seq > steps.c.before + 1, steps.c.before >= steps.c.removed).limit(_RANGES)
     async with database.read() as connection:
         behind = (await connection.execute(wanting)).all()
         seen: dict[Place, int] = {

@@ -53,25 +53,23 @@ async def stored_counts(database: Database, site: str | None = None) -> dict[tup
     return {(row[0], row[1]): int(row[2]) for row in rows}
 
 
+def _same_boot() -> ColumnElement[bool]:
+    same = (messages.c[name] == boots.c[name] for name in ("site", "device", "boot"))
+    return and_(*same)
+
+
 async def gaps(database: Database, site: str, device: str, limit: int = 500) -> list[Gap]:
     """Between what is there, and up to what each boot's heartbeat says it has counted."""
-    before = func.lag(messages.c.seq, 1, 0).over(partition_by=messages.c.boot, order_by=messages.c.seq)
+    before = func.lag(messages.c.seq, 1, boots.c.removed).over(partition_by=messages.c.boot, order_by=messages.c.seq)
     steps = (
         select(messages.c.boot, messages.c.seq, before.label("before"))
-        .where(messages.c.site == site, messages.c.device == device, messages.c.seq > 0)
+        .select_from(messages.join(boots, _same_boot()))
+        .where(messages.c.site == site, messages.c.device == device, messages.c.seq > boots.c.removed)
         .subquery()
     )
     holes = select(steps.c.boot, steps.c.before + 1, steps.c.seq - 1).where(steps.c.seq > steps.c.before + 1)
-    tails = (
-        select(boots.c.boot, func.coalesce(func.max(messages.c.seq), 0) + 1, boots.c.last_seq)
-        .outerjoin(
-            messages,
-            and_(messages.c.site == boots.c.site, messages.c.device == boots.c.device, messages.c.boot == boots.c.boot),
-        )
-        .where(boots.c.site == site, boots.c.device == device)
-        .group_by(boots.c.boot, boots.c.last_seq)
-        .having(boots.c.last_seq > func.coalesce(func.max(messages.c.seq), 0))
-    )
+    mine = (boots.c.site == site, boots.c.device == device, boots.c.last_seq > boots.c.newest)
+    tails = select(boots.c.boot, boots.c.newest + 1, boots.c.last_seq).where(*mine)
     async with database.read() as connection:
         found = [*(await connection.execute(holes.limit(limit))), *(await connection.execute(tails.limit(limit)))]
     return sorted((Gap(*row) for row in found), key=lambda gap: (gap.boot, gap.first))[:limit]

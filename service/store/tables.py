@@ -179,6 +179,8 @@ boots = Table(
     _counter("stored"),
     #: The highest number that is here.
     _counter("newest"),
+    #: Up to which number retention has removed rows: what is gone on purpose is no gap.
+    _counter("removed"),
 )
 
 #: Telemetry by the hour of its arrival: the trend of the overview, and what is left when retention removes the rows.

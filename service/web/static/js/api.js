@@ -19,6 +19,9 @@ export const overview = () => ask("/api/overview");
 export const fleetAlerts = (states, limit, before) =>
   ask(`/api/alerts?limit=${limit}${states.map((state) => `&state=${state}`).join("")}${before ? `&before=${before}` : ""}`);
 export const changeAlert = (id, what) => send("POST", `/api/alerts/${id}/${what}`);
+export const desired = (site, name) => ask(`${root(site, name)}/desired`);
+export const setDesired = (site, name, version, settings) =>
+  ask(`${root(site, name)}/desired`, { method: "PUT", headers: { "Content-Type": "application/json", "If-Match": `"${version}"` }, body: JSON.stringify(settings) });
 export const beginSession = (token) => send("POST", "/api/session", { token });
 export const device = (site, name) => ask(root(site, name));
 export const series = (site, name, kind, limit) => ask(`${root(site, name)}/${kind}?newest=true&limit=${limit}`);

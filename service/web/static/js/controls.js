@@ -19,13 +19,37 @@ export class Controls {
     this.device = device;
     this.adapt = h("button", { class: "primary", type: "button", onclick: () => this.send("adapt") }, "Adapt now");
     this.back = h("button", { type: "button", onclick: () => this.confirmBack() }, "Roll back");
+    this.pause = h("button", { type: "button", onclick: () => this.setPaused() }, "Pause");
+    this.step = h("p", { class: "hint" });
     this.message = h("p", { class: "hint", role: "status" });
     this.list = h("ul", { class: "list", "aria-label": "Commands and replies" });
     this.element = h("section", { class: "card", "aria-label": "Commands" },
       h("h2", {}, "Commands"),
-      h("div", { class: "buttons" }, this.adapt, this.back),
+      h("div", { class: "buttons" }, this.adapt, this.back, this.pause),
       h("p", { class: "hint" }, "Adapt now fine-tunes on the device with its newest labelled windows. Roll back returns to the weights from before the last commit, byte for byte."),
-      this.message, this.list);
+      this.step, this.message, this.list);
+  }
+
+  // Kept for the device: one that is away finds it when it comes back.
+  async setPaused() {
+    try {
+      const { version, settings } = this.wanted;
+      this.showDesired(await api.setDesired(this.site, this.device, version, { ...settings, paused: !settings.paused }));
+    } catch (error) {
+      this.message.className = "hint bad";
+      this.message.textContent = error.message;
+      await this.refresh();
+    }
+  }
+
+  showDesired(wanted) {
+    this.wanted = wanted;
+    this.pause.textContent = wanted.settings.paused ? "Resume" : "Pause";
+    this.step.textContent = wanted.settings.paused
+      ? `Paused: no adaptation begins by itself.${wanted.in_step ? "" : " The device has not confirmed it yet."}`
+      : wanted.in_step ? "" : "The device has not confirmed its newest settings yet.";
+    clearTimeout(this.stepTimer);
+    if (!wanted.in_step) this.stepTimer = setTimeout(() => this.refresh().catch(() => {}), 2000);
   }
 
   async send(verb) {
@@ -61,7 +85,8 @@ export class Controls {
   }
 
   async refresh() {
-    const { items } = await api.commands(this.site, this.device);
+    const [{ items }, wanted] = await Promise.all([api.commands(this.site, this.device), api.desired(this.site, this.device)]);
+    this.showDesired(wanted);
     this.list.replaceChildren(...items.map((item) => {
       const [words, tone] = STATUS[item.status] ?? [item.status, ""];
       return h("li", {},
@@ -76,6 +101,7 @@ export class Controls {
 
   close() {
     clearTimeout(this.timer);
+    clearTimeout(this.stepTimer);
     clearTimeout(this.armed);
   }
 }
