@@ -104,6 +104,7 @@ class Benchmark:
             latency = self.latency(best["supervisor"] / 2)
             memory = self.memory(arguments.memory_messages)
             self.stop()
+            size = self.store.stat().st_size / self.sent
         finally:
             if self.supervisor is not None:
                 self.supervisor.kill()
@@ -114,6 +115,7 @@ class Benchmark:
             "bare_per_s": round(best["bare"]), "stored_per_s": round(best["supervisor"]),
             "ratio": round(statistics.median(ratios), 2),
             "ratios": ratios, "bare_cpu_us": round(cpu["bare"], 1), "stored_cpu_us": round(cpu["supervisor"], 1),
+            "store_bytes_per_message": round(size),
             "latency": latency, "memory": memory,
         }  # fmt: skip
         if arguments.json:
