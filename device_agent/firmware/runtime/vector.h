@@ -16,11 +16,11 @@ static inline void bt_vector_store(float *x, bt_vector a) { _mm256_storeu_ps(x, 
 static inline bt_vector bt_vector_all(float x) { return _mm256_set1_ps(x); }
 static inline bt_vector bt_vector_fma(bt_vector a, bt_vector b, bt_vector c) { return _mm256_fmadd_ps(a, b, c); }
 
-/* All ones in lanes from..to-1. */
+/* All ones in lanes from..to-1; from may be below 0, to above 8. */
 static inline __m256i bt_vector_mask(int32_t from, int32_t to) {
-    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    return _mm256_and_si256(_mm256_cmpgt_epi32(lane, _mm256_set1_epi32(from - 1)),
-                            _mm256_cmpgt_epi32(_mm256_set1_epi32(to), lane));
+    static const int32_t ones[24] = {0, 0, 0, 0, 0, 0, 0, 0, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+    const __m256i begin = _mm256_loadu_si256((const __m256i *)(const void *)(ones + 8 - (from < 0 ? 0 : from)));
+    return _mm256_and_si256(begin, _mm256_loadu_si256((const __m256i *)(const void *)(ones + 16 - (to > 8 ? 8 : to))));
 }
 /* Lanes from..to-1 of x[0..8); 0 in the others, which are not read. */
 static inline bt_vector bt_vector_load_part(const float *x, int32_t from, int32_t to) {
