@@ -19,7 +19,7 @@ PAPER_MODELS = ("epidenet", "mi-bminet")
 
 
 def main(
-    what: Annotated[str, typer.Argument(help="step: one training step. kernels: convolutions and linear layers.")],
+    what: Annotated[str, typer.Argument(help="step, kernels (convolutions, linear layers), or gap9 (its model).")],
     model: Annotated[
         str, typer.Option(help="A model of the zoo. For kernels: whose layers; both of the paper by default.")
     ] = "",
@@ -40,12 +40,13 @@ def main(
         biotrain bench step --model mi-bminet --batch 8 --json
         biotrain bench step --model epidenet --port riscv
         biotrain bench kernels --port riscv --json
+        biotrain bench gap9 --model epidenet
     """
-    if what not in ("step", "kernels"):
-        raise UserError(f"there is no benchmark {what!r}: choose step or kernels")
+    if what not in ("step", "kernels", "gap9"):
+        raise UserError(f"there is no benchmark {what!r}: choose step or kernels or gap9")
     if port not in ("host", "riscv"):
         raise UserError(f"there is no port {port!r}: choose host or riscv")
-    if what == "step" and not model:
+    if what != "kernels" and not model:
         raise UserError(f"say which model to train: --model {' or --model '.join(PAPER_MODELS)}")
     if find_spec("torch") is None:
         raise UserError("measuring a model needs torch: install it with `pip install 'biotrain[torch]'`")
@@ -55,13 +56,16 @@ def main(
         def watch(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        report = (
-            _step(model, batch, port, rounds, torch_compile, watch) if what == "step" else _kernels(model, port, watch)
-        )
+        if what == "step":
+            report = _step(model, batch, port, rounds, torch_compile, watch)
+        elif what == "kernels":
+            report = _kernels(model, port, watch)
+        else:
+            report = _gap9(model, batch)
     if as_json:
         print(json.dumps(report))
     else:
-        _print_kernels(report) if what == "kernels" else _print_step(report)
+        {"step": _print_step, "kernels": _print_kernels, "gap9": _print_gap9}[what](report)
 
 
 def _step(
@@ -72,6 +76,12 @@ def _step(
     if port == "riscv":
         return count_step(model, batch)
     return time_step(model, batch, rounds=rounds, compile_too=torch_compile, watch=watch).report(model, batch)
+
+
+def _gap9(model: str, batch: int) -> dict[str, Any]:
+    from biotrain.bench.gap9 import model_step
+
+    return model_step(model, batch)
 
 
 def _kernels(model: str, port: str, watch: Callable[[int, int], None]) -> dict[str, Any]:
@@ -131,3 +141,27 @@ def _print_kernels(report: dict[str, Any]) -> None:
         costs = (f"{row[unit][name]:.3f}" if name in row[unit] else "" for name in PASSES)
         table.add_row(row["layer"], f"{row['macs']:,}", *costs)
     Console().print(table)
+
+
+def _print_gap9(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"one training window of {report['model']} on GAP9, batch {report['batch']} (a model)")
+    table.add_column("what")
+    table.add_column("value", justify="right")
+    table.add_row("instructions, one core", f"{report['instructions_per_sample']:,}")
+    table.add_row("one after the other, eight cores", f"{report['path_instructions_per_sample']:,}")
+    table.add_row("cycles", f"{report['gap9']['cycles_per_sample']:,}")
+    for key in ("gap9", "gap9_thrifty"):
+        point = report[key]
+        rate, energy = (
+            f"{point['samples_per_second']:,.1f} windows/s",
+            f"{point['energy_mj_per_sample']:.3f} mJ a window",
+        )
+        table.add_row(f"{point['frequency_hz'] / 1e6:.0f} MHz, {point['power_mw']} mW", f"{rate}, {energy}")
+    for row in report["errors"]:
+        table.add_row(f"error: {row['what']}", f"{100 * row['error']:+.1f} %")
+    console = Console()
+    console.print(table)
+    console.print(f"[dim]{report['gap9']['basis']}[/dim]")

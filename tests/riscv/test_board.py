@@ -86,7 +86,9 @@ def test_memory_functions_move_and_set_what_they_should_at_any_alignment(tmp_pat
     program = """
     static uint8_t a[96], b[96], want[96];
     static int differs(void) { for (int i = 0; i < 96; i++) if (a[i] != want[i]) return 1; return 0; }
-    static void fill(void) { for (int i = 0; i < 96; i++) a[i] = want[i] = (uint8_t)(7 * i), b[i] = (uint8_t)(200 - i); }
+    static void fill(void) {
+        for (int i = 0; i < 96; i++) a[i] = want[i] = (uint8_t)(7 * i), b[i] = (uint8_t)(200 - i);
+    }
     int main(void) {
         for (int to = 0; to < 6; to++) for (int from = 0; from < 6; from++) for (int n = 0; n <= 80; n++) {
             fill();
