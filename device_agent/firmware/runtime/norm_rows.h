@@ -12,6 +12,16 @@ float bt_row_sum(const float *x, uint32_t n);
 /* Sum of (a - mean_a) * (b - mean_b); with b = a of squares, with a mean of 0 of plain values. */
 float bt_centred_product(const float *a, float mean_a, const float *b, float mean_b, uint32_t n);
 
+/* The same with the lanes dealt out to the cores: for few channels with long rows. b may be NULL for a sum of a. */
+#define bt_shared_product BT_JOIN(bt_shared_product, of, BT_KERNEL_SET)
+float bt_shared_product(bt_port *port, const float *a, float mean_a, const float *b, float mean_b, uint32_t n);
+/* So few channels that cores would be idle. */
+static inline bool bt_few_rows(uint32_t channels, uint32_t n) {
+    return BT_STRETCHES > 1 && channels < BT_STRETCHES && n >= 128;
+}
+/* Stretches of one row, for work that is done element by element. */
+static inline uint32_t bt_row_pieces(uint32_t channels, uint32_t n) { return bt_few_rows(channels, n) ? BT_STRETCHES : 1; }
+
 /* A channel's mean and its sum of squares about that mean: offsets must not cancel digits. */
 static inline void bt_row_statistics(const float *x, uint32_t n, float out[2]) {
     out[0] = bt_row_sum(x, n) / (float)n;
@@ -32,12 +42,14 @@ static inline float bt_inverse_deviation(float squares, float count, float eps) 
 
 /* y = (x - mean) * gain + beta; in place or not. */
 static inline void bt_norm_row(const float *x, float *y, uint32_t n, float mean, float gain, float beta) {
+    BT_UNROLL
     for (uint32_t i = 0; i < n; i++) y[i] = fmaf(x[i] - mean, gain, beta);
 }
 
 /* dx = (gamma dy - mean_g - (x - mean) slope) * inverse; dx may be dy or x. */
 static inline void bt_norm_row_backward(const float *dy, const float *x, float *dx, uint32_t n, float mean, float inverse,
                                         float gamma, float mean_g, float slope) {
+    BT_UNROLL
     for (uint32_t i = 0; i < n; i++) dx[i] = fmaf(mean - x[i], slope, fmaf(gamma, dy[i], -mean_g)) * inverse;
 }
 

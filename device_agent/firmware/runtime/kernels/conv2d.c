@@ -130,7 +130,7 @@ BT_CHECK(conv2d_weight_gradient) {
 
 /* The pieces of a weight gradient: whole tiles of kernel columns, then columns that are left, then the bias. */
 typedef struct shares {
-    int32_t blocks, tiled, stretches, left, fours;
+    int32_t blocks, tiled, stretches, left, fours, together; /* columns left, pieces of them, columns of a piece */
     uint32_t whole, rest, all;
 } shares;
 
@@ -138,7 +138,8 @@ static shares share_out(const conv *s, bool bias) {
     shares n = {.blocks = s->groups * ((s->group_out + BT_TILE_ROWS - 1) / BT_TILE_ROWS), .tiled = s->kw & ~7};
     n.stretches = (n.tiled + DW_COLUMNS - 1) / DW_COLUMNS;
     n.left = s->group_in * s->kh * (s->kw - n.tiled);
-    n.fours = (n.left + BT_DOTS - 1) / BT_DOTS;
+    n.together = n.blocks * (n.left + BT_DOTS - 1) / BT_DOTS < LEAST_PIECES ? 1 : BT_DOTS;
+    n.fours = (n.left + n.together - 1) / n.together;
     n.whole = (uint32_t)(n.blocks * s->group_in * s->kh * n.stretches);
     n.rest = n.whole + (uint32_t)(n.blocks * n.fours);
     n.all = n.rest + (bias ? (uint32_t)s->cout : 0);
@@ -177,8 +178,8 @@ static void tiled_columns(const bt_operands *o, const conv *s, const shares *n, 
 /* Four columns of the kernel that are left, anywhere among input channels and kernel rows, by four output channels. */
 static void left_columns(const bt_operands *o, const conv *s, const shares *n, int32_t index) {
     int32_t co, place[BT_DOTS];
-    const int32_t count = block_channels(s, index / n->fours, &co), at = index % n->fours * BT_DOTS;
-    const int32_t columns = conv_least(BT_DOTS, n->left - at), width = s->kw - n->tiled;
+    const int32_t count = block_channels(s, index / n->fours, &co), at = index % n->fours * n->together;
+    const int32_t columns = conv_least(n->together, n->left - at), width = s->kw - n->tiled;
     float total[BT_DOTS][BT_DOTS] = {{0}};
     for (int32_t c = 0; c < columns; c++) place[c] = (at + c) / width * s->kw + n->tiled + (at + c) % width;
     for (int32_t row = 0; row < s->ho; row++) {

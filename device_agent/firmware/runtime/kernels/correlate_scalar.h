@@ -250,12 +250,12 @@ BT_APART void gather_one(const sweep *s, float *y, const float *w, const float *
     BT_PUT_FEW(p, y);
 }
 
-/* Four taps over one input row: the weights of two rows stay in registers. */
-BT_APART void four_taps(const float *w, int32_t w_row, const float *x, float *y, int32_t out_row, int32_t count,
-                        const float *init) {
-    const float a0 = w[0], a1 = w[1], a2 = w[2], a3 = w[3], a = init[0], b = init[1];
-    w += w_row;
-    const float b0 = w[0], b1 = w[1], b2 = w[2], b3 = w[3];
+/* Four taps over one input row: the weights of 1 or 2 rows stay in registers. */
+BT_INLINE void four_taps(const float *w, int32_t w_row, const int32_t rows, const float *x, float *y, int32_t out_row,
+                         int32_t count, const float *init) {
+    const float a0 = w[0], a1 = w[1], a2 = w[2], a3 = w[3], a = init[0];
+    const float *v = rows == 2 ? w + w_row : w;
+    const float b0 = v[0], b1 = v[1], b2 = v[2], b3 = v[3], b = rows == 2 ? init[1] : 0;
     float *z = y + out_row;
     for (int32_t j = 0; j < count; j += 4) {
         if (j + 4 > count) j = count - 4;
@@ -265,20 +265,31 @@ BT_APART void four_taps(const float *w, int32_t w_row, const float *x, float *y,
         y[j + 1] = fmaf(a3, x4, fmaf(a2, x3, fmaf(a1, x2, fmaf(a0, x1, a))));
         y[j + 2] = fmaf(a3, x5, fmaf(a2, x4, fmaf(a1, x3, fmaf(a0, x2, a))));
         y[j + 3] = fmaf(a3, x6, fmaf(a2, x5, fmaf(a1, x4, fmaf(a0, x3, a))));
+        if (rows < 2) continue;
         z[j] = fmaf(b3, x3, fmaf(b2, x2, fmaf(b1, x1, fmaf(b0, x0, b))));
         z[j + 1] = fmaf(b3, x4, fmaf(b2, x3, fmaf(b1, x2, fmaf(b0, x1, b))));
         z[j + 2] = fmaf(b3, x5, fmaf(b2, x4, fmaf(b1, x3, fmaf(b0, x2, b))));
         z[j + 3] = fmaf(b3, x6, fmaf(b2, x5, fmaf(b1, x4, fmaf(b0, x3, b))));
     }
 }
+BT_APART void four_taps_two(const float *w, int32_t w_row, const float *x, float *y, int32_t out_row, int32_t count,
+                            const float *init) {
+    four_taps(w, w_row, 2, x, y, out_row, count, init);
+}
+BT_APART void four_taps_one(const float *w, const float *x, float *y, int32_t count, const float *init) {
+    four_taps(w, 0, 1, x, y, 0, count, init);
+}
 
 static void gather_tiles(const sweep *s, float *out, int32_t out_row, int32_t rows, int32_t from, int32_t to,
                          const float *init) {
     const bool inside = from + s->shift >= 0 && to - 1 + s->taps - 1 + s->shift < s->width;
-    if (inside && s->taps == 4 && s->w_step == 1 && s->n1 == 1 && s->n2 == 1 && rows % 2 == 0) {
-        for (int32_t r = 0; r < rows; r += 2)
-            four_taps(s->w + r * s->w_row, s->w_row, s->in + from + s->shift, out + r * out_row + from, out_row, to - from,
-                      init + r);
+    if (inside && s->taps == 4 && s->w_step == 1 && s->n1 == 1 && s->n2 == 1) {
+        const float *x = s->in + from + s->shift;
+        float *y = out + from;
+        int32_t r = 0;
+        for (; r + 2 <= rows; r += 2)
+            four_taps_two(s->w + r * s->w_row, s->w_row, x, y + r * out_row, out_row, to - from, init + r);
+        if (r < rows) four_taps_one(s->w + r * s->w_row, x, y + r * out_row, to - from, init + r);
         return;
     }
     /* loops over a single value fall away, so that the inner one is long */

@@ -120,6 +120,22 @@ static __attribute__((noinline)) void sixteen_long_dots(float sum[BT_DOTS][BT_DO
 }
 #endif
 
+#if !defined(BT_PLAIN_LOOPS)
+/* bt_dot with its lanes in registers, whatever the compiler makes of arrays. */
+static __attribute__((noinline)) float long_dot(const float *a, const float *b, int32_t n) {
+    float s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0;
+    for (; n >= 8; n -= 8, a += 8, b += 8) {
+        s0 = fmaf(a[0], b[0], s0), s1 = fmaf(a[1], b[1], s1), s2 = fmaf(a[2], b[2], s2), s3 = fmaf(a[3], b[3], s3);
+        s4 = fmaf(a[4], b[4], s4), s5 = fmaf(a[5], b[5], s5), s6 = fmaf(a[6], b[6], s6), s7 = fmaf(a[7], b[7], s7);
+    }
+    float lane[BT_LANES] = {s0, s1, s2, s3, s4, s5, s6, s7};
+    for (int32_t i = 0; i < n; i++) lane[i] = fmaf(a[i], b[i], lane[i]);
+    return bt_fold_lanes(lane);
+}
+#else
+static float long_dot(const float *a, const float *b, int32_t n) { return bt_dot(a, b, (uint32_t)n); }
+#endif
+
 static void long_dots(float sum[BT_DOTS][BT_DOTS], const float *a, int32_t a_row, int32_t rows, const float *const *b,
                       int32_t columns, int32_t n) {
 #if !defined(BT_PLAIN_LOOPS)
@@ -129,7 +145,7 @@ static void long_dots(float sum[BT_DOTS][BT_DOTS], const float *a, int32_t a_row
     }
 #endif
     for (int32_t r = 0; r < rows; r++)
-        for (int32_t c = 0; c < columns; c++) sum[r][c] = bt_dot(a + r * a_row, b[c], (uint32_t)n);
+        for (int32_t c = 0; c < columns; c++) sum[r][c] = long_dot(a + r * a_row, b[c], n);
 }
 #endif
 

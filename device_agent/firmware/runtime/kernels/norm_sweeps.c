@@ -21,6 +21,14 @@ static void row_statistics(void *arg, uint32_t c) {
 
 /* rows [B][mean, sum of squares about it] */
 BT_RUN(norm_row_statistics) {
+    const uint32_t channels = o->view[0].dims[0], n = o->view[0].count / channels;
+    for (uint32_t c = 0; c < channels && bt_few_rows(channels, n); c++) {
+        const float *x = o->view[0].data + c * n;
+        float *row = o->view[1].data + 2 * c;
+        row[0] = bt_shared_product(o->run->port, x, 0.0f, NULL, 0.0f, n) / (float)n;
+        row[1] = bt_shared_product(o->run->port, x, row[0], x, row[0], n);
+    }
+    if (bt_few_rows(channels, n)) return;
     bt_port_parallel(o->run->port, row_statistics, (void *)(uintptr_t)o, o->view[0].dims[0]);
 }
 
@@ -58,16 +66,24 @@ BT_CHECK(norm_apply) {
            bt_same_shape(x, &o->view[4]);
 }
 
-static void apply(void *arg, uint32_t c) {
+static void apply(void *arg, uint32_t index) {
     const bt_operands *o = arg;
-    const uint32_t n = o->view[0].count / o->view[0].dims[0];
+    const uint32_t n = o->view[0].count / o->view[0].dims[0], pieces = bt_row_pieces(o->view[0].dims[0], n);
+    const uint32_t c = index / pieces, from = pieces > 1 ? bt_stretch_begin(n, index % pieces) : 0;
+    const uint32_t to = pieces > 1 ? bt_stretch_end(n, index % pieces) : n;
     const float *statistics = o->view[1].data + 2 * c;
-    bt_norm_row(o->view[0].data + c * n, o->view[4].data + c * n, n, statistics[0],
+    bt_norm_row(o->view[0].data + c * n + from, o->view[4].data + c * n + from, to - from, statistics[0],
                 o->view[2].data[c] * statistics[1], o->view[3].data[c]);
 }
 
+/* Channels, or stretches of them where there are few. */
+static void for_rows(const bt_operands *o, bt_piece piece) {
+    const uint32_t channels = o->view[0].dims[0], n = o->view[0].count / channels;
+    bt_port_parallel(o->run->port, piece, (void *)(uintptr_t)o, channels * bt_row_pieces(channels, n));
+}
+
 /* y = (x - mean) * (gamma / deviation) + beta */
-BT_RUN(norm_apply) { bt_port_parallel(o->run->port, apply, (void *)(uintptr_t)o, o->view[0].dims[0]); }
+BT_RUN(norm_apply) { for_rows(o, apply); }
 
 BT_CHECK(norm_backward_sums) {
     const bt_tensor *x = &o->view[1];
@@ -86,6 +102,14 @@ static void backward_sums(void *arg, uint32_t c) {
 
 /* sums [B][sum dy, sum dy x̂] */
 BT_RUN(norm_backward_sums) {
+    const uint32_t channels = o->view[0].dims[0], n = o->view[0].count / channels;
+    for (uint32_t c = 0; c < channels && bt_few_rows(channels, n); c++) {
+        const float *dy = o->view[0].data + c * n, *statistics = o->view[2].data + 2 * c;
+        float *out = o->view[3].data + 2 * c;
+        out[0] = bt_shared_product(o->run->port, dy, 0.0f, NULL, 0.0f, n);
+        out[1] = bt_shared_product(o->run->port, dy, 0.0f, o->view[1].data + c * n, statistics[0], n) * statistics[1];
+    }
+    if (bt_few_rows(channels, n)) return;
     bt_port_parallel(o->run->port, backward_sums, (void *)(uintptr_t)o, o->view[0].dims[0]);
 }
 
@@ -124,15 +148,15 @@ BT_CHECK(norm_backward_apply) {
            is_row(o, 4, channels) && bt_same_shape(x, &o->view[5]);
 }
 
-static void backward_apply(void *arg, uint32_t c) {
+static void backward_apply(void *arg, uint32_t index) {
     const bt_operands *o = arg;
-    const uint32_t n = o->view[0].count / o->view[0].dims[0];
+    const uint32_t n = o->view[0].count / o->view[0].dims[0], pieces = bt_row_pieces(o->view[0].dims[0], n);
+    const uint32_t c = index / pieces, from = c * n + (pieces > 1 ? bt_stretch_begin(n, index % pieces) : 0);
+    const uint32_t to = c * n + (pieces > 1 ? bt_stretch_end(n, index % pieces) : n);
     const float *statistics = o->view[2].data + 2 * c, *means = o->view[3].data + 2 * c;
-    bt_norm_row_backward(o->view[0].data + c * n, o->view[1].data + c * n, o->view[5].data + c * n, n, statistics[0],
-                         statistics[1], o->view[4].data[c], means[0], means[1]);
+    bt_norm_row_backward(o->view[0].data + from, o->view[1].data + from, o->view[5].data + from, to - from,
+                         statistics[0], statistics[1], o->view[4].data[c], means[0], means[1]);
 }
 
 /* dx = (gamma dy - mean(g) - x̂ mean(g x̂)) / deviation; dx may be dy or x. */
-BT_RUN(norm_backward_apply) {
-    bt_port_parallel(o->run->port, backward_apply, (void *)(uintptr_t)o, o->view[0].dims[0]);
-}
+BT_RUN(norm_backward_apply) { for_rows(o, backward_apply); }

@@ -22,14 +22,31 @@ BT_CHECK(average_pool_forward) {
     return pool_fits(o, &o->view[0], &o->view[1]);
 }
 
-static void average_channel(void *arg, uint32_t c) {
+/* A channel, or a stretch of its outputs where there are few channels. */
+typedef struct cells {
+    uint32_t c, from, to;
+} cells;
+
+static uint32_t cell_pieces(const bt_tensor *y) {
+    const uint32_t each = y->dims[1] * y->dims[2];
+    return y->dims[0] >= BT_STRETCHES || each < BT_STRETCHES ? 1 : BT_STRETCHES;
+}
+
+static cells cells_of(const bt_tensor *y, uint32_t index) {
+    const uint32_t pieces = cell_pieces(y), each = y->dims[1] * y->dims[2], part = index % pieces;
+    return (cells){index / pieces, each * part / pieces, each * (part + 1) / pieces};
+}
+
+static void average_cells(void *arg, uint32_t index) {
     const bt_operands *o = arg;
     const pool p = read_pool(o, &o->view[0], &o->view[1]);
+    const cells all = cells_of(&o->view[1], index);
     const float inverse = 1.0f / (float)(p.kh * p.kw);
-    float *y = o->view[1].data + c * p.ho * p.wo;
-    for (uint32_t r = 0; r < p.ho; r++) {
-        const float *first = o->view[0].data + (c * p.h + r * p.stride_h) * p.w;
-        for (uint32_t i = 0; i < p.wo; i++, first += p.stride_w) {
+    float *y = o->view[1].data + all.c * p.ho * p.wo + all.from;
+    uint32_t r = all.from / p.wo, i = all.from % p.wo;
+    for (uint32_t left = all.to - all.from; left > 0; r++, i = 0) {
+        const float *first = o->view[0].data + (all.c * p.h + r * p.stride_h) * p.w + i * p.stride_w;
+        for (; i < p.wo && left > 0; i++, left--, first += p.stride_w) {
             const float *x = first;
             float sum = 0.0f;
             for (uint32_t kh = 0; kh < p.kh; kh++, x += p.w) {
@@ -42,41 +59,60 @@ static void average_channel(void *arg, uint32_t c) {
 }
 
 BT_RUN(average_pool_forward) {
-    bt_port_parallel(o->run->port, average_channel, (void *)(uintptr_t)o, o->view[0].dims[0]);
+    const bt_tensor *y = &o->view[1];
+    bt_port_parallel(o->run->port, average_cells, (void *)(uintptr_t)o, y->dims[0] * cell_pieces(y));
 }
 
 BT_CHECK(average_pool_backward) {
     return pool_fits(o, &o->view[1], &o->view[0]);
 }
 
-/* Every value of dx is 0 and the shares of the cells that it is in; cells that stand apart are written in one sweep. */
+static bool cells_apart(const pool *p) { return p->kh == 1 && p->stride_h == 1 && p->kw == p->stride_w; }
+
+/* Cells that stand apart: each writes its own, the last of a row also the zeros behind it. */
+static void spread_cells(void *arg, uint32_t index) {
+    const bt_operands *o = arg;
+    const pool p = read_pool(o, &o->view[1], &o->view[0]);
+    const cells all = cells_of(&o->view[0], index);
+    const float inverse = 1.0f / (float)p.kw;
+    const float *dy = o->view[0].data + all.c * p.ho * p.wo + all.from;
+    uint32_t r = all.from / p.wo, i = all.from % p.wo;
+    for (uint32_t left = all.to - all.from; left > 0; r++, i = 0) {
+        float *dx = o->view[1].data + (all.c * p.h + r) * p.w + i * p.kw;
+        for (; i < p.wo && left > 0; i++, left--, dx += p.kw) {
+            const float share = 0.0f + *dy++ * inverse;
+            BT_UNROLL
+            for (uint32_t k = 0; k < p.kw; k++) dx[k] = share;
+        }
+        if (i == p.wo)
+            for (uint32_t k = p.wo * p.kw; k < p.w; k++) *dx++ = 0.0f;
+    }
+}
+
+/* Every value of dx is 0 and the shares of the cells that it is in, in order. */
 static void spread_channel(void *arg, uint32_t c) {
     const bt_operands *o = arg;
     const pool p = read_pool(o, &o->view[1], &o->view[0]);
     const float inverse = 1.0f / (float)(p.kh * p.kw);
-    const bool apart = p.kh == 1 && p.stride_h == 1 && p.kw == p.stride_w;
     const float *dy = o->view[0].data + c * p.ho * p.wo;
-    if (!apart) memset(o->view[1].data + c * p.h * p.w, 0, p.h * p.w * sizeof(float));
-    for (uint32_t r = 0; r < p.ho; r++) {
-        float *first = o->view[1].data + (c * p.h + r * p.stride_h) * p.w;
-        const float *end = first + p.w;
-        for (uint32_t i = 0; i < p.wo; i++, first += p.stride_w) {
-            const float share = 0.0f + *dy++ * inverse;
-            if (apart) {
-                BT_UNROLL
-                for (uint32_t k = 0; k < p.kw; k++) first[k] = share;
-                continue;
-            }
-            float *dx = first;
+    memset(o->view[1].data + c * p.h * p.w, 0, p.h * p.w * sizeof(float));
+    for (uint32_t r = 0; r < p.ho; r++)
+        for (uint32_t i = 0; i < p.wo; i++) {
+            const float share = *dy++ * inverse;
+            float *dx = o->view[1].data + (c * p.h + r * p.stride_h) * p.w + i * p.stride_w;
             for (uint32_t kh = 0; kh < p.kh; kh++, dx += p.w)
                 for (uint32_t k = 0; k < p.kw; k++) dx[k] += share;
         }
-        for (; apart && first < end; first++) *first = 0.0f;
-    }
 }
 
 BT_RUN(average_pool_backward) {
-    bt_port_parallel(o->run->port, spread_channel, (void *)(uintptr_t)o, o->view[1].dims[0]);
+    const bt_tensor *dy = &o->view[0];
+    const pool p = read_pool(o, &o->view[1], dy);
+    if (cells_apart(&p)) {
+        bt_port_parallel(o->run->port, spread_cells, (void *)(uintptr_t)o, dy->dims[0] * cell_pieces(dy));
+        return;
+    }
+    bt_port_parallel(o->run->port, spread_channel, (void *)(uintptr_t)o, dy->dims[0]);
 }
 
 /* Where in x the maximum of output (c, r, i) stands. */
