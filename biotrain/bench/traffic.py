@@ -9,7 +9,7 @@ import struct
 from schemas.plan import Entry
 from schemas.plan_operations import END, END_LOOP, LOOP, OPERATIONS
 
-_HEADER_BYTES, _SECTION, _VIEW_BYTES, _VIEWS, _CODE = 256, struct.Struct("<IIII"), 48, 2, 4
+_HEADER_BYTES, _SECTION, _VIEW_BYTES, _VIEWS, _CODE = 256, struct.Struct("<IIII"), 24, 2, 4
 _AT_SECTION_COUNT = 132
 _NAMES = {operation.number: name for name, operation in OPERATIONS.items()}
 

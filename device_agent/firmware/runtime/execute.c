@@ -19,15 +19,19 @@ static void locate(const bt_plan *plan, uint32_t view, uint8_t *const region[BT_
     }
     const uint8_t *record = plan->views + view * BT_VIEW_BYTES;
     uint32_t offset = bt_u32(record + 4), count = 1;
+    const uint32_t strides = bt_u16(record + 2);
     t->region = record[0];
-    t->rank = record[2];
+    t->rank = record[1];
     for (uint32_t i = 0; i < BT_MAX_RANK; i++) {
         const uint32_t dim = bt_u32(record + 8 + 4 * i);
         t->dims[i] = i < t->rank ? dim : 0;
         count *= i < t->rank ? dim : 1;
     }
     t->count = count;
-    for (uint32_t d = 0; d < depth; d++) offset += bt_u32(record + 24 + 4 * d) * loops[d].index;
+    for (uint32_t d = 0; strides && d < depth; d++) {
+        const uint8_t *stride = plan->strides + (strides - 1) * BT_STRIDES_BYTES;
+        offset += bt_u32(stride + 4 * d) * loops[d].index;
+    }
     t->data = (float *)(void *)(region[t->region] + offset);
 }
 
