@@ -35,7 +35,7 @@ def at(own: AgentSettings, process: Process) -> AgentSettings:
 async def test_its_windows_are_watched_and_the_model_is_adapted_on_command(
     own: AgentSettings, keeper: Keeper, tmp_path: Path
 ) -> None:
-    process = recorder(tmp_path, [1, 2], 110, speed=200)
+    process = recorder(tmp_path, [1, 2], 110, speed=60)
     try:
         task = asyncio.create_task(run_agent(at(own, process)))
         await keeper.until(lambda: sum(t.windows for t in keeper.of(Telemetry)) > 130)
