@@ -39,6 +39,10 @@ def main(
     ] = "",
     sampling_rate: Annotated[float, typer.Option(min=0.001, help="Hz, of your own model's windows.")] = 500.0,
     out: Annotated[Path | None, typer.Option(help="Write the plan file here.")] = None,
+    timeline: Annotated[
+        Path | None, typer.Option(help="Draw the arena over one training step into this SVG file.")
+    ] = None,
+    without_reuse: Annotated[bool, typer.Option(help="Draw it as if no memory were used twice.")] = False,
     dump_ir: Annotated[str, typer.Option(help=f"Print the program behind a pass: {', '.join(PASSES)}.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
 ) -> None:
@@ -58,12 +62,17 @@ def main(
         from biotrain.files import write_whole
 
         write_whole(out, plan.file)
+    if timeline is not None:
+        from biotrain.files import write_whole
+
+        write_whole(timeline, _picture(plan, without_reuse).encode())
     report = {**plan.report, "memory": {**plan.report["memory"], "resident_bytes": plan.resident_bytes}}
     if dump_ir:
         print(texts[dump_ir])
     elif as_json:
         print(json.dumps(report))
     else:
+        _print_layers(plan)
         _print_table(report, len(plan.file))
 
 
@@ -167,6 +176,31 @@ def parse_bytes(text: str) -> int:
     if not 1 <= size < 1e12:
         raise UserError(f"{text!r} is no amount of memory: expected a number of bytes, e.g. 300KB, 0.3MB or 300000")
     return int(size)
+
+
+def _picture(plan: CompiledPlan, without_reuse: bool) -> str:
+    from device_agent.compiler.timeline import draw_timeline
+
+    report, problem = plan.report, plan.arena.problem
+    offsets = {buffer.key: buffer.key.offset or 0 for buffer in problem.buffers}
+    besides = report["memory"]["total_bytes"] - report["memory"]["arena_bytes"]
+    title = f"{report['model']}: memory over one training step ({report['norm']} norm, {report['mode']})"
+    return draw_timeline(problem, offsets, plan.arena.labels, title, besides, without_reuse)
+
+
+def _print_layers(plan: CompiledPlan) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="layer by layer")
+    for name in ("layer", "operation", "output", "parameters", "MACs", "runs", "kept, bytes"):
+        table.add_column(name, justify="left" if name in ("layer", "operation", "runs") else "right")
+    for layer in plan.layers:
+        shape = "×".join(map(str, layer.output))
+        kept = f"{layer.kept_bytes:,}" if layer.kept_bytes else "-"
+        numbers = (f"{layer.parameters:,}" if layer.parameters else "", f"{layer.macs:,}" if layer.macs else "")
+        table.add_row(layer.name, layer.kind, shape, *numbers, layer.runs, kept)
+    Console().print(table)
 
 
 def _print_table(report: dict[str, Any], file_bytes: int) -> None:

@@ -19,7 +19,9 @@ class Arena:
     bytes: int
     lower_bound: int
     problem: Problem[Storage]
-    """Of the program that needs most: what the timeline picture shows."""
+    """Of the training program: what the timeline picture shows."""
+    labels: dict[Storage, str]
+    """What lies in each of its storages, one after the other."""
 
 
 def allocate_arena(programs: list[Program], input_storage: Storage, batch: Storage | None = None) -> Arena:
@@ -41,9 +43,20 @@ def allocate_arena(programs: list[Program], input_storage: Storage, batch: Stora
         validate(problem, offsets, size)
         for storage, offset in offsets.items():
             storage.offset = offset
-        arenas.append(Arena(size, problem.lower_bound(), problem))
+        arenas.append(Arena(size, problem.lower_bound(), problem, _labels(program)))
     biggest = max(arenas, key=lambda arena: arena.bytes)
-    return Arena(biggest.bytes, max(arena.lower_bound for arena in arenas), biggest.problem)
+    return Arena(biggest.bytes, max(arena.lower_bound for arena in arenas), arenas[-1].problem, arenas[-1].labels)
+
+
+def _labels(program: Program) -> dict[Storage, str]:
+    """Names of the values of a storage, in order; what is seen in another shape has one name."""
+    names: dict[Storage, list[str]] = {}
+    for op in program:
+        for value in op.outputs:
+            found = names.setdefault(value.storage, [])
+            if value.name not in found:
+                found.append(value.name)
+    return {storage: ", ".join(found[:3]) + (", …" if len(found) > 3 else "") for storage, found in names.items()}
 
 
 def allocate_slots(programs: list[Program], region: Region) -> int:

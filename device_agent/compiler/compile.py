@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from device_agent.compiler.emit import Emitter
 from device_agent.compiler.errors import CompileError
 from device_agent.compiler.gap9 import estimate
 from device_agent.compiler.ir import Graph, Program, Value, print_ops
+from device_agent.compiler.layers import Layer, describe_layers
 from device_agent.compiler.macs import count_macs, forward_macs
 from device_agent.compiler.memory_plan import plan_memory
 from device_agent.compiler.normalise import Norm, normalise
@@ -58,6 +59,8 @@ class CompiledPlan:
     report: dict[str, Any]
     """The fields of `biotrain plan --json` that do not depend on a target."""
     arena: Arena
+    layers: tuple[Layer, ...] = ()
+    """What is kept and computed again, layer by layer."""
 
     @property
     def resident_bytes(self) -> int:
@@ -148,7 +151,9 @@ def compile_model(
         Entry.UPDATE: made.update,
     }
     settings = Settings(name, str(norm), describe(mode), batch, optimizer)
-    return _emit(settings, signal, graph, programs, made.loss, constants, arena, scalar_bytes, made.inputs)
+    plan = _emit(settings, signal, graph, programs, made.loss, constants, arena, scalar_bytes, made.inputs)
+    streams = tuple(zip(planned.chains, planned.choices, strict=True))
+    return replace(plan, layers=describe_layers(graph, made.train, arena.problem, streams))
 
 
 @dataclass(frozen=True, slots=True)

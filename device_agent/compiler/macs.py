@@ -31,20 +31,20 @@ def count_macs(program: Program) -> Macs:
         elif op.kind == END_LOOP:
             times.pop()
         elif op.kind.endswith("_input_gradient"):
-            input_gradient += times[-1] * _count(op)
+            input_gradient += times[-1] * count_op(op)
         elif op.kind.endswith("_weight_gradient") or op.kind == "tap_covariance":
-            weight_gradient += times[-1] * _count(op)
+            weight_gradient += times[-1] * count_op(op)
         else:
-            forward += times[-1] * _count(op)
+            forward += times[-1] * count_op(op)
     return Macs(forward, weight_gradient, input_gradient)
 
 
 def forward_macs(graph: Graph) -> int:
     """Of one window, everything once."""
-    return sum(_count(op) for op in graph.ops)
+    return sum(count_op(op) for op in graph.ops)
 
 
-def _count(op: Op) -> int:
+def count_op(op: Op) -> int:
     if op.kind == "tap_covariance":
         taps = op.operand("covariance").shape[0]
         return taps * (taps + 1) // 2 * _positions(op)

@@ -86,6 +86,7 @@ def load_library() -> ctypes.CDLL:
         "bt_engine_weights": (pointer, (pointer, status)),
         "bt_engine_infer": (status, (pointer, status, _Window, ctypes.POINTER(_Prediction))),
         "bt_engine_promote": (None, (pointer,)),
+        "bt_engine_training_bytes": (u32, (pointer,)),
         "bt_fit_begin": (status, (pointer,)),
         "bt_fit_sample": (status, (pointer, _Window, u32, ctypes.POINTER(ctypes.c_float))),
         "bt_fit_find_fault": (
@@ -162,6 +163,11 @@ class Engine:
     @property
     def l2_used(self) -> int:
         return int(self._library.bt_handle_l2_used(self._handle))
+
+    @property
+    def training_bytes(self) -> int:
+        """High-water mark of the training state, as the executor counts it while it runs; the plan's before a step."""
+        return int(self._library.bt_engine_training_bytes(self._engine))
 
     def values(self, bank: int = SERVING) -> bytes:
         """The weights of a bank, as a weights file holds them."""

@@ -146,6 +146,7 @@ def test_every_choice_trains_as_torch_does_and_to_the_same_bits(case, groups, mo
         with Engine(plan.file, plan.weights_file(module)) as engine:
             ours = device_step(plan, engine, windows)
             values = engine.values(CANDIDATE)
+            assert engine.training_bytes == plan.report["memory"]["total_bytes"]
         assert_parity(ours.gradients, exact.gradients, single.gradients, "gradient")
         assert_parity(ours.weights, exact.weights, single.weights, "weight")
         other_sums = ("normed_weight_gradient", "pooled_norm_sums", "add(")

@@ -118,6 +118,7 @@ async def life(device: Device, model) -> dict[str, object]:
         statistics = await wearable.statistics()
         told["statistics"] = (statistics.windows, statistics.fit_steps, statistics.total_bytes)
         assert statistics.frames_corrupt == 0
+        assert statistics.total_bytes == model.plan.report["memory"]["total_bytes"], "the executor's own count"
         await wearable.close()
     finally:
         assert device.stop() == 0

@@ -12,6 +12,7 @@ from device_agent.wearable.api import Bank, DeviceEvent, DeviceEventKind, FitReq
 from device_agent.wearable.client import LinkWearable
 from device_agent.wearable.connect import connect, provision
 from schemas.errors import UserError
+from schemas.plan import read_plan
 from schemas.weights import Origin, read_weights
 from tests.wearable.conftest import CLASSES, QUICK, SAMPLES, make_window
 
@@ -288,6 +289,8 @@ async def fit_and_wait(wearable, request):
 async def test_memory_is_what_the_plan_promised(wearable, model):
     await fitted(wearable, model)
     statistics = await wearable.statistics()
+    planned = read_plan(model.plan).names["memory"]["total_bytes"]
+    assert statistics.total_bytes == planned, "the executor's own count"
     assert statistics.total_bytes <= statistics.l2_peak_bytes <= statistics.total_bytes + statistics.resident_bytes
     assert statistics.resident_bytes <= 60_000
     assert statistics.extra["l3_bytes"] <= 8_000_000

@@ -66,7 +66,7 @@ static bt_status statistics(bt_app *app, bt_writer *w) {
         app->has_plan ? app->ring.held : 0,
         app->log.next - 1 - app->log.acknowledged,
         app->fit_steps,
-        app->has_plan ? app->engine.training_bytes : 0,
+        app->has_plan ? bt_engine_training_bytes(&app->engine) : 0,
         app->mark.l2_used + (app->has_plan ? app->engine.resident_bytes : 0),
         app->l2_peak,
         app->link.receiver.corrupt,

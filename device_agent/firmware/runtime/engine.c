@@ -42,7 +42,6 @@ bt_status bt_engine_init(bt_engine *engine, const bt_plan *plan, bt_port *port, 
     /* constants are only read: the verifier refuses a plan that writes them */
     engine->region[BT_REGION_CONST] = (uint8_t *)(uintptr_t)plan->constants;
     memset(engine->serving, 0, plan->weights_bytes);
-    engine->training_bytes = plan->training_bytes;
     engine->resident_bytes = plan->weights_bytes + plan->length + (uint32_t)sizeof *engine + (uint32_t)sizeof *plan;
     return BT_OK;
 }
@@ -53,7 +52,15 @@ uint8_t *bt_engine_weights(bt_engine *engine, bt_bank bank) {
 
 static void run_entry(bt_engine *engine, bt_entry entry, bt_bank bank, const bt_run *run) {
     engine->region[BT_REGION_WEIGHTS] = bt_engine_weights(engine, bank);
-    bt_execute(engine->plan, entry, engine->region, engine->operations, run);
+    bt_run counted = *run;
+    counted.touched = engine->touched;
+    bt_execute(engine->plan, entry, engine->region, engine->operations, &counted);
+}
+
+uint32_t bt_engine_training_bytes(const bt_engine *engine) {
+    uint32_t sum = 0;
+    for (uint32_t r = BT_REGION_WEIGHTS; r <= BT_REGION_L1; r++) sum += engine->touched[r];
+    return engine->steps ? sum : engine->plan->training_bytes;
 }
 
 static void describe(const bt_engine *engine, bt_prediction *out) {

@@ -41,6 +41,15 @@ bt_tensor bt_locate(const bt_plan *plan, uint32_t view, uint8_t *const region[BT
     return t;
 }
 
+static void count_touched(uint32_t *touched, const bt_operands *o, uint32_t views, uint8_t *const region[BT_REGION_COUNT]) {
+    for (uint32_t v = 0; v < views; v++) {
+        const bt_tensor *t = &o->view[v];
+        if (!t->rank) continue;
+        const uint32_t end = (uint32_t)((const uint8_t *)(t->data + t->count) - region[t->region]);
+        if (end > touched[t->region]) touched[t->region] = end;
+    }
+}
+
 static void look_for_fault(bt_fault *fault, const bt_operands *o, const bt_operation *operation, const uint8_t *weights) {
     for (uint32_t v = 0; v < operation->views; v++)
         if (o->view[v].rank && o->view[v].region == BT_REGION_WEIGHTS)
@@ -77,6 +86,7 @@ void bt_execute(const bt_plan *plan, bt_entry entry, uint8_t *const region[BT_RE
                 locate(plan, in.view[v], region, loops, depth, &operands.view[v]);
             for (uint32_t i = 0; i < in.immediates; i++) operands.immediate[i] = in.immediate[i];
             operands.run = &current;
+            if (run->touched) count_touched(run->touched, &operands, in.views, region);
             operations[in.code].run(&operands);
             if (run->fault && !run->fault->found)
                 look_for_fault(run->fault, &operands, &operations[in.code], region[BT_REGION_WEIGHTS]);

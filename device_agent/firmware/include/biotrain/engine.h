@@ -60,7 +60,7 @@ typedef struct bt_engine {
     const struct bt_operation *operations; /* the kernels in use */
     uint32_t dropout_seed;            /* keys the dropout masks of a fit; set it before bt_fit_begin */
     uint32_t samples_seen;            /* windows since the fit began */
-    uint32_t training_bytes;          /* `total_bytes` of the plan's memory report */
+    uint32_t touched[BT_REGION_COUNT]; /* high-water marks: of each region, the end of what was ever used */
     uint32_t resident_bytes;
     uint32_t steps;      /* optimiser steps since the fit began */
     uint32_t samples;    /* windows accumulated since the last step */
@@ -76,6 +76,9 @@ uint8_t *bt_engine_weights(bt_engine *engine, bt_bank bank);
 
 /* Preprocess and classify one window. */
 bt_status bt_engine_infer(bt_engine *engine, bt_bank bank, bt_window window, bt_prediction *out);
+
+/* Training state in L2 by the executor's own count, once a fit has made a step; the planner's before that. */
+uint32_t bt_engine_training_bytes(const bt_engine *engine);
 
 /* Begin a fit: candidate := serving, momentum and accumulators := 0. */
 bt_status bt_fit_begin(bt_engine *engine);

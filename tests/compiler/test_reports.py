@@ -1,0 +1,62 @@
+"""What `biotrain plan` shows to people: layers, and the picture of the arena."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+
+from biotrain.cli import main
+from device_agent.compiler.compile import compile_model
+from device_agent.compiler.stream.choice import ALL
+from device_agent.compiler.timeline import draw_timeline
+from device_agent.models import SIZES, build_model
+from tests.compiled import signal
+
+
+@pytest.fixture(scope="module")
+def plan():
+    size = SIZES["epidenet"]
+    return compile_model(build_model("epidenet"), signal(size.channels, size.samples, size.classes), name="epidenet")
+
+
+def test_layers_say_what_is_kept_and_computed_again(plan):
+    layers = {(layer.name, layer.kind): layer for layer in plan.layers}
+    first, second = layers["block_1.0", "conv2d"], layers["block_2.0", "conv2d"]
+    assert (first.output, first.parameters, first.macs) == ((4, 2, 997), 16, 31_904)
+    assert first.kept_bytes == 0
+    assert first.runs == "4 parts, 2 × again"
+    assert second.kept_bytes == 4 * 16 * 2 * 109
+    assert sum(layer.macs for layer in plan.layers) == plan.report["macs"]["forward"]
+    assert sum(layer.parameters for layer in plan.layers) == 4179
+
+
+@pytest.mark.parametrize("without_reuse", [False, True])
+def test_the_picture_has_a_box_for_every_buffer(plan, without_reuse):
+    problem = plan.arena.problem
+    offsets = {buffer.key: buffer.key.offset for buffer in problem.buffers}
+    drawn = ElementTree.fromstring(  # noqa: S314 - our own
+        draw_timeline(problem, offsets, plan.arena.labels, "a <title>", 50_000, without_reuse)
+    )
+    titles = [title.text for title in drawn.iter("{http://www.w3.org/2000/svg}title")]
+    assert len(titles) == len(problem.buffers)
+    assert any(title.startswith("input: 8,000 bytes at ") for title in titles)
+    texts = " ".join(text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text"))
+    assert ("peak 35,992 bytes" in texts) != without_reuse
+    assert "a <title>" in texts
+    assert "L2" in texts
+
+
+def test_the_command_draws_and_switches_techniques_off(tmp_path):
+    picture = tmp_path / "arena.svg"
+    words = ["plan", "epidenet-short", "--timeline", str(picture), "--without", "all"]
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert not ended.value.code
+    assert picture.read_text().startswith("<svg")
+    size = SIZES["epidenet-short"]
+    windows = signal(size.channels, size.samples, size.classes)
+    plain = compile_model(build_model("epidenet-short"), windows, name="epidenet-short", techniques=frozenset())
+    assert plain.report["macs"]["recompute"] == 0
+    best = compile_model(build_model("epidenet-short"), windows, name="epidenet-short", techniques=ALL)
+    assert best.report["memory"]["total_bytes"] < plain.report["memory"]["total_bytes"]
