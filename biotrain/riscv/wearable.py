@@ -15,7 +15,7 @@ from biotrain.riscv.image import WEARABLE_IMAGE, image
 from biotrain.riscv.machine import machine_words
 from schemas.errors import UserError
 
-STORAGE_BYTES = 4_837_376
+STORAGE_BYTES = 6_934_528
 """`BT_STORAGE_BYTES` of app/layout.h; a test compares the two."""
 _TAIL_BYTES = 1024
 

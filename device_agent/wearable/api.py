@@ -27,7 +27,7 @@ class WearableLost(WearableError):
 
 
 class Bank(StrEnum):
-    """Which weights: those that serve, the result of the last fit, or those before the last commit."""
+    """Which weights: those that serve, the result of the last fit, or those that roll back would bring back."""
 
     SERVING = "serving"
     CANDIDATE = "candidate"
@@ -204,14 +204,17 @@ class Wearable(Protocol):
     async def evaluate(self, window_ids: Sequence[int], bank: Bank) -> list[int]:
         """Predicted classes of windows in the ring; the stream goes on meanwhile."""
 
-    async def commit(self) -> int:
-        """The candidate serves from now on; returns its version. Durable when it returns."""
+    async def commit(self, *, refine: bool = False) -> int:
+        """The candidate serves from now on; returns its version. Durable when it returns.
+
+        `refine` carries on the adaptation of the last commit: roll back still leads to the weights before its first.
+        """
 
     async def discard(self) -> None:
         """Drop the candidate; the serving weights are as they were, to the last bit."""
 
     async def roll_back(self) -> int:
-        """The weights before the last commit serve again, to the last bit; returns their version."""
+        """The weights before the last commit that was no refinement serve again, to the last bit; their version."""
 
     async def read_weights(self, bank: Bank = Bank.SERVING) -> bytes: ...
 

@@ -166,8 +166,9 @@ class LinkWearable:
             predicted += answer
         return predicted
 
-    async def commit(self) -> int:
-        return self._now_serves(await self._session.request(Opcode.COMMIT, repeatable=False))
+    async def commit(self, *, refine: bool = False) -> int:
+        body = int(refine).to_bytes(4, "little")
+        return self._now_serves(await self._session.request(Opcode.COMMIT, body, repeatable=False))
 
     async def discard(self) -> None:
         await self._session.request(Opcode.DISCARD, repeatable=False)

@@ -213,12 +213,14 @@ class FakeWearable:
             raise WearableError("NO_CANDIDATE", f"there are no {bank} weights")
         return [int(probabilities(weights, d.ring[w][0]).argmax()) for w in window_ids]
 
-    async def commit(self) -> int:
+    async def commit(self, *, refine: bool = False) -> int:
         await self._link()
         d = self.device
         if d.candidate is None:
             raise WearableError("NO_CANDIDATE", "there is nothing to commit")
-        d.previous, d.serving, d.candidate = d.serving, d.candidate, None
+        if not (refine and d.previous is not None):
+            d.previous = d.serving
+        d.serving, d.candidate = d.candidate, None
         d.version += 1
         d.tell(DeviceEventKind.COMMITTED, fit_id=d.fit_id, weights_version=d.version)
         return d.version

@@ -109,6 +109,20 @@ async def test_roll_back_restores_every_byte_and_versions_go_on_rising(wearable,
     assert await wearable.commit() == 3
 
 
+async def test_refinements_serve_and_roll_back_leads_to_before_the_first_of_them(wearable, model):
+    await fitted(wearable, model)
+    await wearable.commit()
+    for version in (3, 4, 5):
+        await wearable.start_fit(FIT)
+        await events_until(wearable, DeviceEventKind.FIT_DONE)
+        candidate = await wearable.read_weights(Bank.CANDIDATE)
+        assert await wearable.commit(refine=True) == version
+        assert await wearable.read_weights() == candidate
+        assert await wearable.read_weights(Bank.PREVIOUS) == model.weights
+    assert await wearable.roll_back() == 1
+    assert await wearable.read_weights() == model.weights
+
+
 async def test_discard_leaves_the_serving_weights_as_they_were(wearable, model):
     await fitted(wearable, model)
     await wearable.discard()

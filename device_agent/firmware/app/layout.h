@@ -11,9 +11,10 @@ enum {
     BT_AT_PLANS = 28 * 4096 + 4096,
     BT_PLAN_SLOT_BYTES = 64 * 4096, /* the largest plan; the zoo's are below a tenth of it */
     BT_AT_BANKS = BT_AT_PLANS + 2 * BT_PLAN_SLOT_BYTES,
-    BT_BANK_BYTES = 128 * 4096, /* the largest weights file; each wearer has two banks */
+    BT_BANK_BYTES = 128 * 4096, /* the largest weights file */
+    BT_BANKS = 3, /* of each wearer: those that serve, those before, and room to write the next ones */
     BT_WEARERS = 4,
-    BT_STORAGE_BYTES = BT_AT_BANKS + 2 * BT_WEARERS * BT_BANK_BYTES
+    BT_STORAGE_BYTES = BT_AT_BANKS + BT_BANKS * BT_WEARERS * BT_BANK_BYTES
 };
 
 #endif

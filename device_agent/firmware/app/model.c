@@ -202,7 +202,7 @@ void bt_model_candidate_header(bt_app *app, uint8_t out[BT_WEIGHTS_HEADER_BYTES]
     bt_weights_seal(out, &header, bt_engine_weights(&app->engine, BT_BANK_CANDIDATE));
 }
 
-bt_status bt_model_commit(bt_app *app) {
+bt_status bt_model_commit(bt_app *app, bool refine) {
     uint8_t header[BT_WEIGHTS_HEADER_BYTES];
     bt_state next = app->store.state;
     const uint32_t version = next.next_version;
@@ -214,7 +214,8 @@ bt_status bt_model_commit(bt_app *app) {
                                               app->plan.weights_bytes, version, &bt_active(&next)->serving);
     if (status != BT_OK) return status;
     bt_active(&next)->serving.layout = bt_plan_layout(&app->plan);
-    bt_active(&next)->previous = bt_active(&app->store.state)->serving;
+    if (!refine || !bt_active(&next)->previous.length)
+        bt_active(&next)->previous = bt_active(&app->store.state)->serving;
     next.next_version = version + 1;
     const bt_event event = {.kind = BT_EVENT_COMMITTED, .fit_id = app->fit.id, .weights_version = version};
     status = bt_change(app, next, event);

@@ -217,7 +217,10 @@ static bt_status execute(bt_app *app, const bt_frame *frame, bt_writer *w) {
         case BT_OP_READ: return read_object(app, &r, w);
         case BT_OP_LABEL: return label(app, &r);
         case BT_OP_STOP_FIT: return bt_fit_stop(app);
-        case BT_OP_COMMIT: return with_version(app, bt_model_commit(app), w);
+        case BT_OP_COMMIT: {
+            const bool refine = r.left && bt_read_u32(&r) != 0;
+            return r.underflow ? BT_BAD_ARGUMENT : with_version(app, bt_model_commit(app, refine), w);
+        }
         case BT_OP_DISCARD: return bt_model_discard(app);
         case BT_OP_ROLL_BACK: return with_version(app, bt_model_roll_back(app), w);
         case BT_OP_ACKNOWLEDGE: {

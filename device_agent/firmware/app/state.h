@@ -85,7 +85,8 @@ struct bt_app {
 bt_status bt_model_boot(bt_app *app);
 bt_status bt_model_accept_plan(bt_app *app, const uint8_t *file, uint32_t length);
 bt_status bt_model_accept_weights(bt_app *app, const uint8_t *file, uint32_t length);
-bt_status bt_model_commit(bt_app *app);
+/* `refine`: the same adaptation goes on, and roll back keeps leading to the weights before its first commit. */
+bt_status bt_model_commit(bt_app *app, bool refine);
 bt_status bt_model_discard(bt_app *app);
 bt_status bt_model_roll_back(bt_app *app);
 /* The weights before the last commit, as a file. */

@@ -47,8 +47,8 @@ static bool read_record(bt_port *port, uint32_t which, bt_state *out) {
         wearer->name[BT_WEARER_BYTES - 1] = 0;
         wearer->serving = read_stored(&r);
         wearer->previous = read_stored(&r);
-        possible = possible && wearer->serving.place < 2 && wearer->serving.length <= BT_BANK_BYTES &&
-                   wearer->previous.place < 2 && wearer->previous.length <= BT_BANK_BYTES;
+        possible = possible && wearer->serving.place < BT_BANKS && wearer->serving.length <= BT_BANK_BYTES &&
+                   wearer->previous.place < BT_BANKS && wearer->previous.length <= BT_BANK_BYTES;
     }
     bt_event_unpack(&out->told, r.at);
     return possible;
@@ -92,7 +92,7 @@ bt_status bt_store_set(bt_store *store, bt_state next) {
 }
 
 static uint32_t bank_offset(uint32_t wearer, uint32_t place) {
-    return BT_AT_BANKS + (2 * wearer + place) * (uint32_t)BT_BANK_BYTES;
+    return BT_AT_BANKS + (BT_BANKS * wearer + place) * (uint32_t)BT_BANK_BYTES;
 }
 
 /* In pieces of a sector: a flash writes no other way, and a cut can come between any two. */
@@ -114,8 +114,11 @@ bt_status bt_store_write_plan(bt_store *store, const uint8_t *file, uint32_t len
 
 bt_status bt_store_write_weights(bt_store *store, const uint8_t *header, const uint8_t *values, uint32_t value_bytes,
                                  uint32_t version, bt_stored *out) {
-    const bt_stored *serving = &store->state.wearer[store->state.active].serving;
-    const uint32_t place = serving->length ? 1 - serving->place : 0;
+    const bt_wearer *wearer = &store->state.wearer[store->state.active];
+    uint32_t place = 0; /* where nothing lies that is still needed */
+    while ((wearer->serving.length && place == wearer->serving.place) ||
+           (wearer->previous.length && place == wearer->previous.place))
+        place++;
     const uint32_t offset = bank_offset(store->state.active, place);
     if (value_bytes > BT_BANK_BYTES - BT_WEIGHTS_HEADER_BYTES) return BT_NO_MEMORY;
     *out = (bt_stored){
@@ -161,7 +164,7 @@ bt_status bt_store_finish_erasing(bt_store *store) {
     bt_state next = store->state;
     if (!next.erasing) return BT_OK;
     for (uint32_t i = 0; i < BT_WEARERS; i++)
-        if (next.erasing >> i & 1 && overwrite(store->port, bank_offset(i, 0), 2 * (uint32_t)BT_BANK_BYTES) != BT_OK)
+        if (next.erasing >> i & 1 && overwrite(store->port, bank_offset(i, 0), BT_BANKS * (uint32_t)BT_BANK_BYTES) != BT_OK)
             return BT_STORAGE_FAILED;
     if (next.erasing & BT_ERASE_PLANS && overwrite(store->port, BT_AT_PLANS, 2 * (uint32_t)BT_PLAN_SLOT_BYTES) != BT_OK)
         return BT_STORAGE_FAILED;
