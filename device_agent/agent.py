@@ -44,6 +44,10 @@ from schemas.topics import Kind
 
 _log = structlog.get_logger("agent")
 Connect = Callable[[], Awaitable[Wearable]]
+_SETTLED = 60
+"""Windows after an alert that an adapted model is given before the next change is measured against what it does."""
+_TAKEN_BACK = 16
+"""Attempts in vain that an operator's roll back counts for."""
 
 
 class Agent:
@@ -160,6 +164,8 @@ class Agent:
                             await self._take_report(seen[0], item.label, seen[1], item.time_s, after_commit, item)
                 self._consider_adaptation()
         self._count_lost()
+        context.stream_over = True
+        context.changed.notify()
 
     async def _predict(self, window: Window) -> tuple[WindowReport, int | None] | None:
         """What the wearable says of a window, and what the frozen copy says. None when the window was lost."""
@@ -196,7 +202,7 @@ class Agent:
         correct = None if label is None else self._count(seen, label)
         if label is None:
             context.unlabelled.add(seen)
-        context.ring.add(report.window_id, label, usable=not faulty)
+        context.ring.add(report.window_id, label, usable=not faulty, predicted=report.predicted)
         state.period.add(
             report,
             classes=self._classes,
@@ -210,6 +216,8 @@ class Agent:
             await context.reporter.put(draft)
         if not faulty:
             error = None if correct is None else not correct
+            if error is not None:
+                context.episode.served(error)
             await self._tell(context.monitor.observe(report.window_id, error, report.entropy, report))
 
     def _hand_out(self, report: WindowReport, time_s: float, faulty: bool) -> None:
@@ -278,7 +286,11 @@ class Agent:
 
     def _consider_adaptation(self) -> None:
         context = self._context
-        if context.settings.adapt == "never" or not context.monitor.active or self._run.busy:
+        context.changed.notify()  # a fit may wait for windows to be compared on
+        if context.settings.adapt == "never" or self._run.busy:
+            return
+        self._turn_episode()
+        if not context.episode.open or context.episode.resting:
             return
         ended_s = context.state.last_end_s
         if ended_s is not None and time.time() < ended_s + context.settings.cool_down_s:
@@ -287,9 +299,36 @@ class Agent:
         if isinstance(flight, InFlight):
             self._tasks.create_task(self._adapt(flight), name="adaptation")
 
+    def _turn_episode(self) -> None:
+        """An alert opens an episode, or wakes it; it rests when accuracy has come back."""
+        context, episode, monitor = self._context, self._context.episode, self._context.monitor
+        if not episode.open:
+            if monitor.active and monitor.since_window is not None:
+                episode.begin(monitor.since_window)
+            return
+        if episode.resting:
+            if monitor.active:
+                episode.wake()
+            return
+        recent, reference = episode.recent_error, context.state.reference_error
+        if recent is None:
+            return
+        if episode.recovered(reference):
+            _log.info("the model is right again", recent_error=recent)
+            context.state.reference_error = recent if reference is None else reference
+            monitor.reset(context.state.reference_error)
+            episode.rest()
+        elif monitor.active and context.newest_window - (monitor.since_window or 0) >= _SETTLED:
+            # As good as it gets for now: the next change is measured against that.
+            monitor.reset(max(recent, reference or 0.0))
+
     async def _adapt(self, flight: InFlight) -> None:
         await self._run.adapt(flight)
         self._context.state.last_end_s = time.time()
+        episode = self._context.episode
+        wanted = self._context.settings.adapt != "never" and (episode.committed or self._context.monitor.active)
+        if flight.trigger is Trigger.COMMAND and not wanted:
+            episode.close()
 
     def _choose(
         self, trigger: Trigger, *, alert_id: str | None = None, command_id: str | None = None
@@ -298,15 +337,18 @@ class Agent:
         if self._context.reporter.outbox.full:
             return Wait("the outbox is full: what it holds has to be stored first")
         context, state = self._context, self._context.state
-        since = context.monitor.since_window
+        episode = context.episode
+        if trigger is Trigger.COMMAND and not episode.open:
+            episode.begin(max(context.newest_window - context.policy.first.recent, 0))
         decision = decide(
             context.ring,
             context.policy,
             classes=len(self._classes),
-            since_window=max(context.newest_window - context.policy.max_recent, 0) if since is None else since,
+            since_window=episode.since_window,
             newest_window=context.newest_window,
             last_attempt_window=state.last_attempt_window,
             failures=state.failures,
+            refining=episode.committed,
             forced=trigger is Trigger.COMMAND,
         )
         if isinstance(decision, Wait):
@@ -337,7 +379,8 @@ class Agent:
         state.device_version = version
         # Otherwise the same drift would bring back at once what the operator has just taken away.
         state.last_attempt_window = self._context.newest_window
-        state.failures += 1
+        state.failures = _TAKEN_BACK
+        self._context.episode.close()
         return ReplyStatus.DONE, f"weights version {version} serve again"
 
     async def _wearable_up(self, wearable: Wearable) -> None:

@@ -17,6 +17,8 @@ from schemas.adaptation import Trigger
 from schemas.state import DeviceState
 
 _log = structlog.get_logger("agent")
+_GAP = 1
+"""Windows between those that are trained on and those that judge: neighbours are too much alike."""
 _TRAIN_SHARE = 0.8
 """The first part is trained on, the rest judges: the protocol of the BioTrain paper."""
 
@@ -27,15 +29,21 @@ async def calibrate(context: Context, link: WearableLink, run: AdaptationRun, re
     await _again_when_lost(link, lambda wearable: _push(context, wearable, recording))
     split = round(_TRAIN_SHARE * len(recording))
     train = [kept.id for kept in context.ring.labelled(lambda kept: kept.id < split)]
-    held_out = [kept.id for kept in context.ring.labelled(lambda kept: kept.id >= split + context.hold_out.gap)]
+    held_out = [kept.id for kept in context.ring.labelled(lambda kept: kept.id >= split + _GAP)]
+    before = context.state.device_version
     if train and held_out:
         await run.adapt(run.prepare(Selection(tuple(train), tuple(held_out)), Trigger.CALIBRATION))
+    if context.state.device_version != before:
         await _again_when_lost(link, lambda wearable: _take_reference(context, wearable, held_out))
+        # Nothing of calibration is held out from later fits: its windows have been judged and are replayed.
+        context.ring.mark_trained(train + held_out)
+    else:
+        # Too short a session to prove anything: what it has shown is kept, and the stream goes on with it.
+        context.episode.begin(0)
+        _log.info("calibration goes on beside the stream", windows=len(train) + len(held_out))
     context.state.calibrated = True
     context.state.last_attempt_window = None
     context.state.failures = 0
-    # Nothing of calibration is held out from later fits: its windows have been judged and are replayed.
-    context.ring.mark_trained(train + held_out)
     await context.reporter.keep()
 
 

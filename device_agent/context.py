@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from device_agent.adaptation.holdout import HoldOut
+from device_agent.adaptation.episode import Episode
 from device_agent.adaptation.memory import RingMemory
 from device_agent.adaptation.policy import PolicySettings
 from device_agent.drift.monitor import DriftMonitor
@@ -39,6 +39,9 @@ class Context:
         )
         if state.monitor is not None:
             self.monitor.restore(state.monitor)
+        self.episode = Episode(settings.risk)
+        if state.episode is not None:
+            self.episode.restore(state.episode)
         self.quality: SignalQuality | None = None
         self.unlabelled = Unlabelled()
         self.unlabelled.restore(state.unlabelled)
@@ -47,11 +50,9 @@ class Context:
         self.info: WearableInfo | None = None
         self.source_health: Callable[[], SourceHealth | None] = lambda: None
         self.doing = DeviceState.STARTING
+        self.stream_over = False
+        """No more windows will come."""
         self.reporter: Reporter
-
-    @property
-    def hold_out(self) -> HoldOut:
-        return self.policy.hold_out
 
     @property
     def newest_window(self) -> int:
@@ -60,13 +61,8 @@ class Context:
     def refresh(self, state: AgentState) -> None:
         """Bring the kept state up to date, just before it is written."""
         state.monitor, state.ring = self.monitor.snapshot(), self.ring.snapshot()
-        state.unlabelled = self.unlabelled.snapshot()
+        state.unlabelled, state.episode = self.unlabelled.snapshot(), self.episode.snapshot()
         state.quality = self.quality.snapshot() if self.quality is not None else state.quality
-
-    def newer_than(self, window: int) -> list[int]:
-        """Good labelled windows that arrived after `window` and not beside it: no fit begun then has seen them."""
-        gap = self.hold_out.gap
-        return [kept.id for kept in self.ring.labelled(lambda kept: kept.id > window + gap and not kept.trained)]
 
     def signal_quality(self, channels: Sequence[str]) -> SignalQuality:
         """Of these channels, with what was learned of them before a restart."""

@@ -15,7 +15,7 @@ from schemas.errors import UserError
 _log = structlog.get_logger("agent")
 _RING_SLACK = 48
 """Windows at the old end of the ring that no fit is given: they may be overwritten before it starts."""
-_MOST_KEPT = 1000
+_MOST_KEPT = 2000
 """Windows that the agent keeps account of; its account is written with every message."""
 
 

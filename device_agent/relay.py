@@ -104,7 +104,10 @@ class Relay:
         if phase is Phase.COMMITTED:
             state.alert_id = None
             context.ring.mark_trained(flight.train)
-            context.monitor.reset()
+            if flight.trigger is not Trigger.CALIBRATION and not flight.refine:
+                context.episode.committed = True
+                context.episode.judged_until = self._window
+                context.monitor.reset()
         _log.info("adaptation ended", phase=str(phase), reason=reason, adaptation=flight.adaptation_id)
         drafts = [
             _message(flight, phase, self._window, reason=reason, duration_s=time.time() - flight.started_s, **more)

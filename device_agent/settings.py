@@ -11,10 +11,8 @@ from schemas.base import Name
 
 
 class FitSettings(BaseModel):
-    """One fine-tuning run: to drift, or asked for by an operator.
-
-    Short and often: it starts from weights that are already the wearer's, and a long fit is over only when the
-    signal has moved on. Rate, momentum and decay are the BioTrain paper's.
+    """One fine-tuning run. The defaults are for the first fits after a change; rate, momentum and decay are the
+    BioTrain paper's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,6 +67,10 @@ class AgentSettings(BaseModel):
     detector: str = "page-hinkley"
     risk: float = Field(default=0.05, gt=0, lt=1)
     fit: FitSettings = FitSettings()
+    refine: FitSettings = Field(
+        default=FitSettings(epochs=3, learning_rate=1e-2),
+        description="from weights of the same episode",
+    )
     calibration: FitSettings = Field(default=FitSettings(epochs=30), description="day 1: the BioTrain paper's protocol")
     compare_frozen: bool = False
 

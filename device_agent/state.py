@@ -40,6 +40,9 @@ class InFlight(BaseModel):
     from_version: int
     train: list[int]
     held_out: list[int]
+    control: list[int] = Field(default_factory=list)
+    refine: bool = False
+    """Carries on an episode whose weights serve already."""
     started_s: float
     alert_id: str | None = None
     command_id: str | None = None
@@ -92,6 +95,7 @@ class AgentState(BaseModel):
     entropy_reference: float | None = None
     monitor: dict[str, Any] | None = None
     quality: dict[str, Any] | None = None
+    episode: dict[str, Any] | None = None
     ring: list[list[int]] = Field(default_factory=list)
     wearable_boot: int | None = None
     """The wearable's boot whose ring is meant."""

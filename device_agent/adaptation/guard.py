@@ -47,5 +47,10 @@ def judge(labels: Sequence[int], before: Sequence[int], after: Sequence[int], ri
     )
 
 
+def worse(reversed_guard: Guard) -> bool:
+    """Of `judge(labels, after, before, risk)`: are the old weights better?"""
+    return reversed_guard.p_value <= reversed_guard.risk
+
+
 def worth_committing(guard: Guard) -> bool:
     return guard.p_value <= guard.risk

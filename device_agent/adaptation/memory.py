@@ -17,6 +17,8 @@ class Kept:
     """False with a sensor fault: never trained on."""
     trained: bool = False
     """The serving weights, or their ancestors on this device, have learned from it."""
+    predicted: int | None = None
+    """By the weights that served when it came."""
 
 
 class RingMemory:
@@ -31,8 +33,8 @@ class RingMemory:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def add(self, window: int, label: int | None, usable: bool) -> None:
-        self._kept.append(Kept(window, label, usable))
+    def add(self, window: int, label: int | None, usable: bool, predicted: int | None = None) -> None:
+        self._kept.append(Kept(window, label, usable, predicted=predicted))
 
     def find(self, window: int) -> Kept | None:
         return next((kept for kept in reversed(self._kept) if kept.id == window), None)
@@ -65,15 +67,21 @@ class RingMemory:
 
     def snapshot(self) -> list[list[int]]:
         return [
-            [kept.id, -1 if kept.label is None else kept.label, int(kept.usable), int(kept.trained)]
+            [
+                kept.id,
+                -1 if kept.label is None else kept.label,
+                int(kept.usable),
+                int(kept.trained),
+                -1 if kept.predicted is None else kept.predicted,
+            ]
             for kept in self._kept
         ]
 
     def restore(self, snapshot: list[list[int]]) -> None:
         self._kept = deque(
             (
-                Kept(w, None if label < 0 else label, bool(usable), bool(trained))
-                for w, label, usable, trained in snapshot
+                Kept(w, None if label < 0 else label, bool(usable), bool(trained), None if said < 0 else said)
+                for w, label, usable, trained, said in snapshot
             ),
             self.capacity,
         )

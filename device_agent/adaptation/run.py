@@ -8,17 +8,26 @@ import time
 
 import structlog
 
-from device_agent.adaptation.guard import judge, worth_committing
+from device_agent.adaptation.guard import judge, worse, worth_committing
 from device_agent.adaptation.policy import Selection
 from device_agent.context import Context
 from device_agent.link import WearableLink
 from device_agent.relay import Relay
+from device_agent.settings import FitSettings
 from device_agent.state import InFlight
 from device_agent.wearable.api import Bank, FitRequest, Wearable, WearableError, WearableLost
 from schemas.adaptation import Guard, TrainingMemory, Trigger
 from schemas.state import DeviceState
 
 _log = structlog.get_logger("agent")
+_GAP = 1
+"""Windows beside those of a fit that do not judge it: neighbours are too much alike."""
+_VETO = 2
+"""Times the risk: a loss of old skills need not be as certain as a gain."""
+_FEW_LABELS = 4
+"""A trial ends after this many times its windows, however few of them had labels."""
+_LONG = 16
+"""Attempts in vain that taking an episode back counts for."""
 _ANSWER_TIMEOUT_S = 10.0
 """For an entry of the wearable's log that a request brings about."""
 
@@ -56,6 +65,8 @@ class AdaptationRun:
             from_version=state.device_version,
             train=list(selection.train),
             held_out=list(selection.held_out),
+            control=list(selection.control),
+            refine=trigger is not Trigger.CALIBRATION and self._context.episode.committed,
             started_s=time.time(),
             alert_id=alert_id,
             command_id=command_id,
@@ -68,7 +79,8 @@ class AdaptationRun:
         """From request to commit, rollback or failure. Returns the comparison, where it came to one."""
         calibrating = flight.trigger is Trigger.CALIBRATION
         async with self._busy:
-            await self._context.enter(DeviceState.CALIBRATING if calibrating else DeviceState.ADAPTING)
+            if not flight.refine:  # these are too short to be a state of their own
+                await self._context.enter(DeviceState.CALIBRATING if calibrating else DeviceState.ADAPTING)
             reason = "the wearable did not confirm the end"
             try:
                 await self._fit_and_judge(await self._link.up(), flight)
@@ -81,6 +93,8 @@ class AdaptationRun:
             if not self._ended(flight):
                 await self._abandon(flight, reason)
             if not calibrating:
+                await self._look_back()
+            if not (calibrating or flight.refine):
                 await self._context.enter(DeviceState.ONLINE)
         return flight.guard
 
@@ -95,8 +109,7 @@ class AdaptationRun:
         return self._context.state.in_flight is not flight
 
     async def _fit_and_judge(self, wearable: Wearable, flight: InFlight) -> None:
-        settings = self._context.settings
-        fit = settings.calibration if flight.trigger is Trigger.CALIBRATION else settings.fit
+        fit = self._how(flight)
         await wearable.start_fit(
             FitRequest(
                 fit_id=flight.fit_id,
@@ -119,20 +132,103 @@ class AdaptationRun:
             resident_bytes=statistics.resident_bytes,
             l2_bytes=statistics.l2_peak_bytes,
         )
-        flight.held_out += self._context.newer_than(flight.window)
-        before = await wearable.evaluate(flight.held_out, Bank.SERVING)
-        after = await wearable.evaluate(flight.held_out, Bank.CANDIDATE)
-        labels = self._context.ring.labels(flight.held_out)
-        flight.guard = guard = judge(labels, before, after, self._context.settings.risk)
-        figures = f"{guard.before_correct} -> {guard.after_correct} of {guard.held_out} held-out windows right"
-        flight.reason = f"{figures}, p = {guard.p_value:.3g}, allowed {guard.risk:g}"
-        flight.decision = "commit" if worth_committing(guard) else "discard"
+        if flight.trigger is Trigger.CALIBRATION:
+            good = await self._judge_by_held_out(wearable, flight)
+        elif flight.refine:
+            good = await self._judge_refinement(wearable, flight)
+        else:
+            good = await self._try_out(wearable, flight)
+        if self._ended(flight) or flight.guard is None:
+            return
+        guard = flight.guard
+        figures = f"{guard.before_correct} -> {guard.after_correct} of {guard.held_out} unseen windows right"
+        flight.reason = f"{figures}, p = {guard.p_value:.3g}, allowed {guard.risk:g}{flight.reason}"
+        flight.decision = "commit" if good else "discard"
         await self._context.reporter.keep()  # before the wearable is told
-        if flight.decision == "commit":
-            await wearable.commit()
+        if good:
+            await wearable.commit(refine=flight.refine)
         else:
             await wearable.discard()
         await self._context.changed.until(lambda: self._ended(flight), _ANSWER_TIMEOUT_S)
+
+    def _how(self, flight: InFlight) -> FitSettings:
+        settings = self._context.settings
+        if flight.trigger is Trigger.CALIBRATION:
+            return settings.calibration
+        return settings.refine if flight.refine else settings.fit
+
+    async def _judge_by_held_out(self, wearable: Wearable, flight: InFlight) -> bool:
+        before = await wearable.evaluate(flight.held_out, Bank.SERVING)
+        after = await wearable.evaluate(flight.held_out, Bank.CANDIDATE)
+        labels = self._context.ring.labels(flight.held_out)
+        flight.guard = judge(labels, before, after, self._context.settings.risk)
+        return worth_committing(flight.guard)
+
+    async def _try_out(self, wearable: Wearable, flight: InFlight) -> bool:
+        """Compare on what comes after the windows of the fit, until the episode is proven or others should be tried."""
+        context, episode = self._context, self._context.episode
+        most = context.policy.command_trial if flight.trigger is Trigger.COMMAND else context.policy.trial
+        while True:
+            after = max(episode.judged_until, flight.window + _GAP)
+            new = [kept for kept in context.ring.labelled() if kept.id > after]
+            if new:
+                ids, labels = [kept.id for kept in new], [kept.label for kept in new]
+                was = await wearable.evaluate(ids, Bank.SERVING)
+                now = await wearable.evaluate(ids, Bank.CANDIDATE)
+                for id_, label, old, course in zip(ids, labels, was, now, strict=True):
+                    episode.compare(id_, course == label, old == label)
+                flight.held_out += ids
+            flight.guard = episode.guard()
+            over = len(flight.held_out) >= most or context.newest_window - flight.window > _FEW_LABELS * most
+            if episode.better.proven or over or context.stream_over:
+                return episode.better.proven
+            await self._next_window(wearable, flight)
+
+    async def _next_window(self, wearable: Wearable, flight: InFlight) -> None:
+        context, newest = self._context, self._context.newest_window
+        await context.changed.until(
+            lambda: context.newest_window > newest or context.stream_over or self._link.wearable is not wearable
+        )
+        if self._link.wearable is not wearable:
+            raise WearableLost("the stream of events ended")
+
+    async def _judge_refinement(self, wearable: Wearable, flight: InFlight) -> bool:
+        """As long as the course is proven, and unless old skills are seen to go."""
+        episode = self._context.episode
+        flight.guard = episode.guard()
+        if not episode.better.standing:
+            flight.reason = ": of late the weights from before have been right more often"
+            return False
+        if flight.control:
+            labels = self._context.ring.labels(flight.control)
+            before = await wearable.evaluate(flight.control, Bank.SERVING)
+            after = await wearable.evaluate(flight.control, Bank.CANDIDATE)
+            if worse(judge(labels, after, before, _VETO * self._context.settings.risk)):
+                flight.reason = ": worse on older windows"
+                return False
+        return True
+
+    async def _look_back(self) -> None:
+        """What the weights from before the episode say of the windows that its own have served, and who was right."""
+        context, episode, wearable = self._context, self._context.episode, self._link.wearable
+        if wearable is None or not episode.committed:
+            return
+        served = context.ring.labelled(lambda kept: kept.id > episode.judged_until and kept.predicted is not None)
+        try:
+            before = await wearable.evaluate([kept.id for kept in served], Bank.PREVIOUS) if served else []
+            for kept, old in zip(served, before, strict=True):
+                episode.compare(kept.id, kept.predicted == kept.label, old == kept.label)
+            if episode.worse.proven:
+                _log.warning("the weights from before the episode are better: they come back")
+                context.state.device_version = await wearable.roll_back()
+                context.state.failures = _LONG
+                episode.close()
+                await context.reporter.keep()
+        except WearableLost:
+            self._link.lost(wearable)
+        except WearableError as error:
+            _log.warning("the episode cannot be looked back on, and ends", reason=str(error))
+            episode.close()
 
     async def _until_or_lost(self, wearable: Wearable, flight: InFlight, timeout_s: float) -> bool:
         """False after `timeout_s`. Raises WearableLost with the link."""

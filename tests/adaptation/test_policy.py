@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from collections import Counter
 
-from device_agent.adaptation.holdout import HoldOut
 from device_agent.adaptation.memory import RingMemory
 from device_agent.adaptation.policy import PolicySettings, Selection, Wait, cool_down_windows, decide
 
@@ -28,23 +25,21 @@ def ask(ring: RingMemory, **more: object) -> Selection | Wait:
     return decide(ring, SETTINGS, **{**arguments, **more})  # type: ignore[arg-type]
 
 
-@given(st.integers(1, 8), st.integers(2, 8), st.integers(0, 3), st.integers(20, 300))
-def test_neighbours_never_stand_on_both_sides(block: int, every: int, gap: int, count: int) -> None:
-    if gap >= block * (every - 1) / 2:
-        with pytest.raises(ValueError, match="gaps"):
-            HoldOut(block, every, gap)
-        return
-    train, held_out = HoldOut(block, every, gap).split(range(count))
-    assert all(abs(t - h) > gap for t in train for h in held_out)
-
-
-def test_enough_new_windows_of_all_classes_are_adapted_to() -> None:
-    ring = memory(200)
-    chosen = ask(ring)
+def test_the_newest_windows_and_older_ones_of_all_classes_are_trained_on() -> None:
+    chosen = ask(memory(600))
     assert isinstance(chosen, Selection)
-    assert not set(chosen.train) & set(chosen.held_out)
-    assert all(abs(t - h) > SETTINGS.hold_out.gap for h in chosen.held_out for t in chosen.train if t > h - 10)
-    assert len(chosen.held_out) >= SETTINGS.min_held_out
+    assert chosen.train[-SETTINGS.first.recent :] == tuple(range(600 - SETTINGS.first.recent, 600))
+    assert len(chosen.train) == SETTINGS.first.recent + SETTINGS.first.replayed
+    assert min(chosen.train) < 100, "old ones too"
+    assert len(set(chosen.train)) == len(chosen.train)
+
+
+def test_a_refinement_is_a_smaller_fit_that_is_checked_on_older_windows() -> None:
+    chosen = ask(memory(600), refining=True)
+    assert isinstance(chosen, Selection)
+    assert len(chosen.train) == SETTINGS.refine.recent + SETTINGS.refine.replayed
+    assert len(chosen.control) == SETTINGS.control
+    assert not set(chosen.control) & set(chosen.train)
 
 
 def test_too_few_windows_since_the_change_wait() -> None:
@@ -59,7 +54,7 @@ def test_windows_without_label_or_with_a_fault_are_not_trained_on() -> None:
         ring.add(w, None if w % 3 == 0 else w % 4, usable=w % 5 != 0)
     chosen = ask(ring)
     assert isinstance(chosen, Selection)
-    assert all(w % 3 and w % 5 for w in chosen.train + chosen.held_out)
+    assert all(w % 3 and w % 5 for w in chosen.train)
 
 
 def test_one_or_two_classes_are_not_enough() -> None:
@@ -77,28 +72,33 @@ def test_classes_that_the_change_has_not_shown_yet_are_filled_up_from_older_wind
         ring.add(w, w % 2, usable=True)
     chosen = ask(ring, since_window=600)
     assert isinstance(chosen, Selection)
-    counts = [sum(label == c for label in ring.labels(chosen.train)) for c in range(4)]
-    assert min(counts) >= max(counts) / 2
+    counts = Counter(ring.labels(chosen.train))
+    assert min(counts.values()) >= max(counts.values()) / 2
+    assert len(counts) == 4
+
+
+def test_what_is_replayed_changes_from_fit_to_fit_and_not_otherwise() -> None:
+    ring = memory(600)
+    assert ask(ring, newest_window=599) == ask(ring, newest_window=599)
+    assert ask(ring, newest_window=599) != ask(ring, newest_window=600)
 
 
 def test_it_cools_down_and_longer_after_each_failure() -> None:
     ring = memory(200)
     assert isinstance(ask(ring, last_attempt_window=199 - cool_down_windows(SETTINGS, 0)), Selection)
     assert isinstance(ask(ring, last_attempt_window=200 - cool_down_windows(SETTINGS, 0)), Wait)
-    assert cool_down_windows(SETTINGS, 3) > cool_down_windows(SETTINGS, 1) > cool_down_windows(SETTINGS, 0)
-    assert cool_down_windows(SETTINGS, 50) == cool_down_windows(SETTINGS, 6)
+    assert cool_down_windows(SETTINGS, 9) > cool_down_windows(SETTINGS, 4) > cool_down_windows(SETTINGS, 0)
+    assert cool_down_windows(SETTINGS, 50) == cool_down_windows(SETTINGS, 16)
+
+
+def test_refinements_follow_each_other_until_one_is_refused() -> None:
+    ring = memory(200)
+    assert isinstance(ask(ring, last_attempt_window=198, refining=True), Selection)
+    assert isinstance(ask(ring, last_attempt_window=198, refining=True, failures=8), Wait)
 
 
 def test_an_operators_command_does_not_wait_for_the_cool_down() -> None:
     assert isinstance(ask(memory(200), last_attempt_window=199, forced=True), Selection)
-
-
-def test_what_the_serving_weights_have_learned_from_judges_nothing() -> None:
-    ring = memory(300)
-    ring.mark_trained(range(250))
-    chosen = ask(ring)
-    assert isinstance(chosen, Selection)
-    assert min(chosen.held_out) >= 250
 
 
 def test_the_ring_forgets_its_oldest_windows() -> None:

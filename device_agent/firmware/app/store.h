@@ -1,4 +1,4 @@
-/* What outlives a power cut: the plan, two banks of weights for each wearer, and one small record that says which of
+/* What outlives a power cut: the plan, three banks of weights for each wearer, and one small record that says which of
  * them count. */
 #ifndef BIOTRAIN_STORE_H
 #define BIOTRAIN_STORE_H
