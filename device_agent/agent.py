@@ -46,7 +46,7 @@ _log = structlog.get_logger("agent")
 Connect = Callable[[], Awaitable[Wearable]]
 _SETTLED = 60
 """Windows after an alert that an adapted model is given before the next change is measured against what it does."""
-_TAKEN_BACK = 16
+_TAKEN_BACK = 80
 """Attempts in vain that an operator's roll back counts for."""
 
 
@@ -81,8 +81,8 @@ class Agent:
 
     @property
     def adapting(self) -> bool:
-        """An adaptation is in flight; whoever need not keep to a wall clock may wait for its end."""
-        return self._run.busy
+        """The device trains or judges; whoever need not keep to a wall clock may wait until it has what it needs."""
+        return self._run.busy and not self._run.waits_for_windows
 
     async def run(self) -> None:
         context, settings = self._context, self._context.settings
@@ -326,8 +326,7 @@ class Agent:
         await self._run.adapt(flight)
         self._context.state.last_end_s = time.time()
         episode = self._context.episode
-        wanted = self._context.settings.adapt != "never" and (episode.committed or self._context.monitor.active)
-        if flight.trigger is Trigger.COMMAND and not wanted:
+        if flight.trigger is Trigger.COMMAND and not (episode.committed or self._context.monitor.active):
             episode.close()
 
     def _choose(

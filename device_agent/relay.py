@@ -97,7 +97,7 @@ class Relay:
     def _ended(self, flight: InFlight, phase: Phase, reason: str, **more: Any) -> list[Draft]:
         context, state = self._context, self._context.state
         state.in_flight = None
-        state.last_attempt_window = self._window
+        state.last_attempt_window = flight.window if flight.refine else self._window
         state.failures = 0 if phase is Phase.COMMITTED else state.failures + 1
         if flight.trigger is not Trigger.CALIBRATION:
             setattr(state, _PHASES[phase], getattr(state, _PHASES[phase]) + 1)
@@ -105,8 +105,9 @@ class Relay:
             state.alert_id = None
             context.ring.mark_trained(flight.train)
             if flight.trigger is not Trigger.CALIBRATION and not flight.refine:
-                context.episode.committed = True
-                context.episode.judged_until = self._window
+                context.episode.serve(self._window)
+                if context.settings.adapt == "never":
+                    context.episode.close()  # one fit was asked for, and no more
                 context.monitor.reset()
         _log.info("adaptation ended", phase=str(phase), reason=reason, adaptation=flight.adaptation_id)
         drafts = [

@@ -66,7 +66,7 @@ class AgentSettings(BaseModel):
     )
     detector: str = "page-hinkley"
     risk: float = Field(default=0.05, gt=0, lt=1)
-    fit: FitSettings = FitSettings()
+    fit: FitSettings = FitSettings(learning_rate=1e-2)
     refine: FitSettings = Field(
         default=FitSettings(epochs=3, learning_rate=1e-2),
         description="from weights of the same episode",

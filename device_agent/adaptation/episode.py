@@ -17,9 +17,9 @@ from device_agent.adaptation.evidence import Bet
 from schemas.adaptation import Guard
 
 TEST = "betting-e-value"
-_CALM = 60
+_CALM = 80
 """Labelled windows over which the error must be back at its reference."""
-_TOLERANCE = 0.02
+_TOLERANCE = 0.0
 
 
 @dataclass
@@ -53,6 +53,10 @@ class Episode:
         self.better, self.worse = Bet(self._risk), Bet(self._risk)
         self.tally = Tally()
         self._errors: deque[bool] = deque(maxlen=_CALM)
+
+    def serve(self, newest_window: int) -> None:
+        """Its first weights have been committed; windows up to `newest_window` have been predicted by others."""
+        self.committed, self.judged_until = True, newest_window
 
     def rest(self) -> None:
         self.resting = True

@@ -25,25 +25,28 @@ class PolicySettings:
 
     min_new: int = 20
     """Labelled windows since the change, before the first fit."""
-    first: Diet = Diet(60, 120)
+    first: Diet = Diet(40, 80)
     """While nothing of the episode serves: each fit starts from the weights before it."""
     refine: Diet = Diet(20, 60)
     """Afterwards, from the weights that the fit before has left: a few steps each."""
     min_per_class: int = 3
     min_class_share: float = 0.8
     """With what is replayed: a fit that has seen one or two classes forgets the others."""
-    trial: int = 10
-    """Windows that a first fit is compared on before the next one, which has learned from them, takes its place."""
-    command_trial: int = 60
+    trial: int = 4
+    """Windows that a first fit is compared on before the next one, which has learned from them, takes its place:
+    what serves after the proof is renewed as often."""
+    command_trial: int = 24
     """The same for a fit that an operator has asked for, and waits for."""
     control: int = 60
     """Older windows, not in the fit, on which a refinement must not be worse: what was learned is not unlearned."""
-    refine_pause: int = 1
-    """Windows between two refinements."""
-    cool_down: int = 2
-    """Windows between attempts before something serves..."""
+    every: int = 3
+    """Windows from the beginning of a refinement to that of the next, or from the end of one trial to the next."""
+    attempts: int = 60
+    """In a row, that change nothing: no more are made at this pace..."""
     patience: float = 1.25
-    """...longer by this factor after each in a row that changed nothing, up to sixteen times."""
+    """...but each later than the last by this factor..."""
+    longest_pause: int = 100
+    """...up to so many windows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,8 @@ class Wait:
 
 def cool_down_windows(settings: PolicySettings, failures: int) -> int:
     """Windows to let pass after an attempt; longer after each attempt in a row that was not committed."""
-    return round(settings.cool_down * settings.patience ** min(failures, 16))
+    late = min(max(failures - settings.attempts, 0), 100)
+    return round(min(settings.every * settings.patience**late, settings.longest_pause))
 
 
 def decide(
@@ -82,16 +86,13 @@ def decide(
 ) -> Selection | Wait:
     """May a fit begin, in an episode whose change began at `since_window`?
 
-    `forced` (an operator's command) skips the pauses; what a fit needs stays needed.
+    `forced` (an operator's command) skips the pauses, and asks for no new windows; what a fit needs stays needed.
     """
     if last_attempt_window is not None and not forced:
-        pause = cool_down_windows(settings, failures)
-        if refining:
-            pause = max(settings.refine_pause, pause if failures else 0)
-        left = last_attempt_window + pause - newest_window
+        left = last_attempt_window + cool_down_windows(settings, failures) - newest_window
         if left > 0:
             return Wait(f"cooling down: {left} more windows after the last attempt")
-    if not refining:
+    if not refining and not forced:
         new = len(memory.labelled(lambda kept: kept.id >= since_window and not kept.trained))
         if new < settings.min_new:
             return Wait(f"{new} new labelled windows since the change, {settings.min_new} are needed")

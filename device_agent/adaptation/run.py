@@ -22,11 +22,9 @@ from schemas.state import DeviceState
 _log = structlog.get_logger("agent")
 _GAP = 1
 """Windows beside those of a fit that do not judge it: neighbours are too much alike."""
-_VETO = 2
-"""Times the risk: a loss of old skills need not be as certain as a gain."""
 _FEW_LABELS = 4
 """A trial ends after this many times its windows, however few of them had labels."""
-_LONG = 16
+_LONG = 80
 """Attempts in vain that taking an episode back counts for."""
 _ANSWER_TIMEOUT_S = 10.0
 """For an entry of the wearable's log that a request brings about."""
@@ -42,6 +40,8 @@ class AdaptationRun:
     def __init__(self, context: Context, link: WearableLink, relay: Relay) -> None:
         self._context, self._link, self._relay = context, link, relay
         self._busy = asyncio.Lock()
+        self.waits_for_windows = False
+        """What a fit has made is compared on windows that are still to come."""
 
     @property
     def busy(self) -> bool:
@@ -168,6 +168,7 @@ class AdaptationRun:
         """Compare on what comes after the windows of the fit, until the episode is proven or others should be tried."""
         context, episode = self._context, self._context.episode
         most = context.policy.command_trial if flight.trigger is Trigger.COMMAND else context.policy.trial
+        deadline_s = time.monotonic() + self._how(flight).timeout_s
         while True:
             after = max(episode.judged_until, flight.window + _GAP)
             new = [kept for kept in context.ring.labelled() if kept.id > after]
@@ -180,15 +181,21 @@ class AdaptationRun:
                 flight.held_out += ids
             flight.guard = episode.guard()
             over = len(flight.held_out) >= most or context.newest_window - flight.window > _FEW_LABELS * most
-            if episode.better.proven or over or context.stream_over:
+            if episode.better.proven or over or context.stream_over or time.monotonic() > deadline_s:
                 return episode.better.proven
-            await self._next_window(wearable, flight)
+            await self._next_window(wearable, deadline_s)
 
-    async def _next_window(self, wearable: Wearable, flight: InFlight) -> None:
+    async def _next_window(self, wearable: Wearable, deadline_s: float) -> None:
+        """Or the end of the stream, or of the time for it."""
         context, newest = self._context, self._context.newest_window
-        await context.changed.until(
-            lambda: context.newest_window > newest or context.stream_over or self._link.wearable is not wearable
-        )
+        self.waits_for_windows = True
+        try:
+            await context.changed.until(
+                lambda: context.newest_window > newest or context.stream_over or self._link.wearable is not wearable,
+                deadline_s - time.monotonic(),
+            )
+        finally:
+            self.waits_for_windows = False
         if self._link.wearable is not wearable:
             raise WearableLost("the stream of events ended")
 
@@ -203,7 +210,7 @@ class AdaptationRun:
             labels = self._context.ring.labels(flight.control)
             before = await wearable.evaluate(flight.control, Bank.SERVING)
             after = await wearable.evaluate(flight.control, Bank.CANDIDATE)
-            if worse(judge(labels, after, before, _VETO * self._context.settings.risk)):
+            if worse(judge(labels, after, before, self._context.settings.risk)):
                 flight.reason = ": worse on older windows"
                 return False
         return True

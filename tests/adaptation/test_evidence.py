@@ -1,4 +1,4 @@
-"""The bet: how often it is won for nothing, how soon where there is something, and that it does not remember for ever."""
+"""The bet: how often it is won for nothing, how soon where there is something, and how it is lost again."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_an_episode_has_recovered_when_the_error_is_back_at_its_reference() -> N
         episode.served(False)
     assert not episode.recovered(0.1), "others' weights served"
     episode.committed = True
-    for k in range(60):
+    for k in range(80):
         assert not episode.recovered(0.1)
         episode.served(k % 10 == 0)
     assert episode.recovered(0.1)

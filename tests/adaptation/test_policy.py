@@ -83,18 +83,16 @@ def test_what_is_replayed_changes_from_fit_to_fit_and_not_otherwise() -> None:
     assert ask(ring, newest_window=599) != ask(ring, newest_window=600)
 
 
-def test_it_cools_down_and_longer_after_each_failure() -> None:
+def test_attempts_follow_each_other_until_too_many_were_in_vain() -> None:
     ring = memory(200)
-    assert isinstance(ask(ring, last_attempt_window=199 - cool_down_windows(SETTINGS, 0)), Selection)
-    assert isinstance(ask(ring, last_attempt_window=200 - cool_down_windows(SETTINGS, 0)), Wait)
-    assert cool_down_windows(SETTINGS, 9) > cool_down_windows(SETTINGS, 4) > cool_down_windows(SETTINGS, 0)
-    assert cool_down_windows(SETTINGS, 50) == cool_down_windows(SETTINGS, 16)
-
-
-def test_refinements_follow_each_other_until_one_is_refused() -> None:
-    ring = memory(200)
-    assert isinstance(ask(ring, last_attempt_window=198, refining=True), Selection)
-    assert isinstance(ask(ring, last_attempt_window=198, refining=True, failures=8), Wait)
+    for refining in (False, True):
+        newest = 199 - SETTINGS.every
+        assert isinstance(ask(ring, last_attempt_window=newest, refining=refining), Selection)
+        assert isinstance(ask(ring, last_attempt_window=newest + 1, refining=refining), Wait)
+        assert isinstance(ask(ring, last_attempt_window=newest, refining=refining, failures=70), Wait)
+    assert cool_down_windows(SETTINGS, SETTINGS.attempts) == SETTINGS.every
+    assert cool_down_windows(SETTINGS, 66) > cool_down_windows(SETTINGS, 63) > SETTINGS.every
+    assert cool_down_windows(SETTINGS, 10_000) == SETTINGS.longest_pause
 
 
 def test_an_operators_command_does_not_wait_for_the_cool_down() -> None:

@@ -30,7 +30,7 @@ async def test_an_lsl_stream_is_classified_watched_and_adapted_to(
     process = Process(tmp_path)
     process.start()
     try:
-        with playing("sim", 330, speed=30, lost="30100:25") as name:
+        with playing("sim", 990, speed=30, lost="30100:25") as name:
             live = {"source": "lsl", "stream": name, "markers": f"{name}-markers", "speed": 1.0}
             asked = {"wearable": f"tcp://{process.address}", "calibrate_windows": None, "sessions": None}
             task = asyncio.create_task(

@@ -62,7 +62,7 @@ def fitting(device: Device) -> bool:
 async def test_a_link_that_breaks_in_the_middle_of_a_fit_costs_that_fit_and_nothing_else(
     settings: AgentSettings, device: Device, keeper: Keeper
 ) -> None:
-    task = start(settings, device)
+    task = start(settings.model_copy(update={"sessions": (1, 2, 3)}), device)
     await keeper.until(lambda: any(d.kind is DeviceEventKind.COMMITTED for d in device.everything))
     device.epoch_s = 0.05
     await keeper.until(lambda: fitting(device))
@@ -75,7 +75,7 @@ async def test_a_link_that_breaks_in_the_middle_of_a_fit_costs_that_fit_and_noth
     assert faults == [(FaultKind.WEARABLE_LOST, True), (FaultKind.WEARABLE_LOST, False)]
     assert DeviceState.WEARABLE_LOST in [s.state for s in keeper.of(State)]
     assert totals["published"] == totals["stored"] == len(keeper.stored)
-    assert totals["windows"] + totals["windows_dropped"] == 308
+    assert totals["windows"] + totals["windows_dropped"] == 528
     assert_nothing_lost(keeper, device, settings.state_dir)
     assert_every_adaptation_has_one_beginning_and_one_end(keeper)
 
