@@ -295,6 +295,8 @@ class Agent:
         ended_s = context.state.last_end_s
         if ended_s is not None and time.time() < ended_s + context.settings.cool_down_s:
             return
+        if self._source is not None and self._source.windows_waiting:
+            return  # the stream comes first
         flight = self._choose(Trigger.DRIFT, alert_id=context.state.alert_id)
         if isinstance(flight, InFlight):
             self._tasks.create_task(self._adapt(flight), name="adaptation")

@@ -91,6 +91,11 @@ class WindowSource(ABC):
     """Windows so far that nobody will see."""
 
     @property
+    def windows_waiting(self) -> int:
+        """Windows that have come and were not read yet, where the source knows."""
+        return 0
+
+    @property
     def health(self) -> SourceHealth | None:
         return None
 

@@ -79,6 +79,10 @@ class WallClockSource(WindowSource):
             self._changed.clear()
             await self._changed.wait()
 
+    @property
+    def windows_waiting(self) -> int:
+        return self._windows_waiting
+
     def due_s(self, index: int) -> float:
         """When window `index` (from 0) is complete, seconds since the epoch."""
         return self.anchor_s + self._timeline.end_s(index) / self._speed
