@@ -45,7 +45,7 @@ class RingMemory:
     def label(self, window: int, label: int) -> None:
         """A label that came late, and that the wearable's ring has by now. The first one stays."""
         self._replace(
-            (replace(kept, label=label) if kept.id == window and kept.label is None else kept for kept in self._kept)
+            replace(kept, label=label) if kept.id == window and kept.label is None else kept for kept in self._kept
         )
 
     def forget(self) -> None:
@@ -56,7 +56,7 @@ class RingMemory:
     def mark_trained(self, windows: Iterable[int]) -> None:
         """After a commit."""
         chosen = set(windows)
-        self._replace((replace(kept, trained=True) if kept.id in chosen else kept for kept in self._kept))
+        self._replace(replace(kept, trained=True) if kept.id in chosen else kept for kept in self._kept)
 
     def labels(self, windows: Iterable[int]) -> list[int]:
         known = {kept.id: kept.label for kept in self._kept if kept.label is not None}

@@ -62,7 +62,7 @@ def fitting(device: Device) -> bool:
 async def test_a_link_that_breaks_in_the_middle_of_a_fit_costs_that_fit_and_nothing_else(
     settings: AgentSettings, device: Device, keeper: Keeper
 ) -> None:
-    task = start(settings.model_copy(update={"sessions": (1, 2, 3)}), device)
+    task = start(settings.model_copy(update={"sessions": (1, 2, 3), "speed": 250.0}), device)
     await keeper.until(lambda: any(d.kind is DeviceEventKind.COMMITTED for d in device.everything))
     device.epoch_s = 0.05
     await keeper.until(lambda: fitting(device))
