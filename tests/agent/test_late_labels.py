@@ -17,13 +17,13 @@ from tests.agent.conftest import Keeper
 from tests.agent.fake_wearable import Device
 
 #: A simulated window comes every three seconds: ten windows late.
-LATE = {"label_delay_s": 30.0, "speed": 450.0}
+LATE = {"label_delay_s": 30.0, "speed": 200.0, "sessions": (1, 2, 3)}
 
 
 def truth() -> dict[int, int]:
-    """By window: the first session's 220 trials, then the second's."""
+    """By window: the first session's 220 trials, then those of the others."""
     person = SimulatedPerson(1)
-    labels = [*person.session(1, 220).labels, *person.session(2, 220).labels]
+    labels = [label for session in (1, 2, 3) for label in person.session(session, 220).labels]
     return {window: int(label) for window, label in enumerate(labels)}
 
 
@@ -31,7 +31,7 @@ async def test_the_loop_works_with_late_labels_as_with_prompt_ones(
     settings: AgentSettings, device: Device, keeper: Keeper
 ) -> None:
     totals = await run_agent(settings.model_copy(update=LATE), connect=device.connect, connect_frozen=device.connect)
-    assert totals["windows"] + totals["windows_dropped"] == 308
+    assert totals["windows"] + totals["windows_dropped"] == 528
     assert totals["drift_alerts"] >= 1
     assert totals["adaptations"]["committed"] >= 1
     assert keeper.of(DriftAlert)[0].window >= 220
@@ -50,11 +50,11 @@ async def test_windows_that_never_get_a_label_stream_on(
 ) -> None:
     some = settings.model_copy(update={**LATE, "label_share": 0.4})
     totals = await run_agent(some, connect=device.connect, connect_frozen=device.connect)
-    assert totals["windows"] + totals["windows_dropped"] == 308
+    assert totals["windows"] + totals["windows_dropped"] == 528
     labelled = sum(t.labelled for t in keeper.of(Telemetry))
-    assert 0.25 * 308 < labelled < 0.55 * 308
+    assert 0.25 * 528 < labelled < 0.55 * 528
     trained = [a for a in keeper.of(Adaptation) if a.phase is Phase.STARTED and a.trigger != "calibration"]
-    assert all(a.train_windows < 0.6 * 308 + 132 for a in trained)
+    assert all(a.train_windows < 0.6 * 528 + 132 for a in trained)
 
 
 @pytest.mark.slow
@@ -68,7 +68,7 @@ async def test_an_agent_that_is_stopped_meanwhile_counts_no_label_twice(
     with pytest.raises(asyncio.CancelledError):
         await task
     totals = await run_agent(late, connect=device.connect, connect_frozen=device.connect)
-    assert totals["windows"] + totals["windows_dropped"] == 308
+    assert totals["windows"] + totals["windows_dropped"] == 528
     # a label whose window was handled and whose telemetry had not been written when the agent stopped may be missing
     labelled = sum(t.labelled for t in keeper.of(Telemetry))
     assert labelled <= totals["windows"]
