@@ -59,7 +59,9 @@ class DesiredState:
     @property
     def in_force(self) -> DeviceSettings:
         settings = self._context.settings
-        return DeviceSettings(paused=settings.adapt == "never", risk=settings.risk, cool_down_s=settings.cool_down_s)
+        # an agent may be started with a risk that nobody may set from afar: then it is left out
+        risk = settings.risk if settings.risk < 0.5 else None
+        return DeviceSettings(paused=settings.adapt == "never", risk=risk, cool_down_s=settings.cool_down_s)
 
     def _apply(self) -> None:
         wanted, changes = self._context.state.desired, dict[str, Any]()

@@ -59,3 +59,11 @@ async def test_the_newest_version_is_in_force_and_what_is_not_set_stays_as_it_wa
     async with running(slow.model_copy(update={"seed": 2}), device):  # another stream
         await keeper.until(lambda: len(keeper.reported) > told)
         assert (keeper.reported[-1].version, keeper.reported[-1].settings.paused) == (5, True)
+
+
+async def test_a_risk_that_nobody_may_set_from_afar_is_left_out_of_the_report(
+    settings: AgentSettings, device: Device, keeper: Keeper
+) -> None:
+    async with running(settings.model_copy(update={"risk": 0.9}), device):
+        await keeper.until(lambda: bool(keeper.reported))
+    assert keeper.reported[0].settings.risk is None
