@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -52,6 +53,15 @@ def test_the_lock_holds_what_the_package_asks_for_today(lock: dict[str, str], ex
         version = re.match(r"[^=]+==([^ ;\\]+)", entry)
         assert version is not None
         assert requirement.specifier.contains(version.group(1)), f"{requirement}: {version.group(1)} is locked"
+
+
+def test_the_bill_of_materials_is_that_of_the_lock(repository: Path, lock: dict[str, str]) -> None:
+    words = [sys.executable, "tools/sbom.py", "--check"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, cwd=repository)
+    assert (done.returncode, done.stderr) == (0, "")
+    bill = json.loads((repository / "deploy" / "sbom.json").read_text())
+    assert {component["name"] for component in bill["components"]} == lock.keys()
+    assert len({component["bom-ref"] for component in bill["components"]}) == len(bill["components"])
 
 
 def test_every_licence_is_allowed_and_listed(repository: Path) -> None:
