@@ -152,9 +152,28 @@ class Connection(aiomqtt.Client):
         self._client._packet_queue(PUBACK, b"".join(encode_publish(*message) for message in messages), 0, 0)
 
     def _on_socket_open(self, client: paho.Client, userdata: Any, sock: Any) -> None:
-        # aiomqtt's own reader is replaced as soon as it is there; both calls reach the loop in this order.
-        super()._on_socket_open(client, userdata, sock)
-        self._loop.call_soon_threadsafe(self._loop.add_reader, sock.fileno(), self._read_socket)
+        # From the connecting thread, and instead of aiomqtt's: a broker that hangs up at once (with a TLS alert) would
+        # have the loop watch a socket that is gone, or another one that has its number since.
+        self._loop.call_soon_threadsafe(self._watch, sock)
+
+    def _watch(self, sock: Any) -> None:
+        if sock.fileno() >= 0:
+            self._loop.add_reader(sock.fileno(), self._read_socket)
+            self._misc_task = self._loop.create_task(self._misc_loop())
+
+    def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:
+        self._loop.call_soon_threadsafe(self._watch_for_writing, sock)
+
+    def _watch_for_writing(self, sock: Any) -> None:
+        if sock.fileno() >= 0 and self._client.want_write():
+            self._loop.add_writer(sock.fileno(), self._write_socket)
+
+    def _write_socket(self) -> None:
+        try:
+            self._client.loop_write()
+        except Exception as error:  # what a broken socket raises depends on the platform
+            if not self._disconnected.done():
+                self._disconnected.set_exception(error)
 
     def _read_socket(self) -> None:
         sock = self._client._sock
@@ -186,11 +205,16 @@ class Connection(aiomqtt.Client):
         if level == paho.MQTT_LOG_ERR:
             self._failure = text
 
-    def _on_disconnect(self, *arguments: Any) -> None:
-        # aiomqtt would wait for the answer of a broker that has hung up already: after a TLS alert, say.
+    def _give_up(self) -> None:
         if not self._connected.done():
             reason = explain(self._failure or "the broker closed the connection")
             self._connected.set_exception(aiomqtt.MqttError(reason))
+
+    def _on_disconnect(self, *arguments: Any) -> None:
+        # aiomqtt would wait for the answer of a broker that has hung up already: after a TLS alert, say.
+        if not self._connected.done():
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._give_up)
         super()._on_disconnect(*arguments)
 
     def _take_packets(self) -> None:
