@@ -16,18 +16,18 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_adaptation_on_the_wearable_is_better_than_a_frozen_copy(
     emg_forearm: Path, tmp_path: Path, cache: Path
 ) -> None:
     options = ("--data", str(emg_forearm), "--subject", "U1", "--cache", str(cache))
     with running_demo(tmp_path, *options) as demo:
-        summary = demo.finish(timeout_s=590)
+        summary = demo.finish(timeout_s=1190)
     assert summary["windows_dropped"] == 0
     assert summary["drift_alerts"] >= 1
     assert summary["adaptations"]["committed"] >= 1
-    # U1 is the hardest of the five to gain on (docs/measured.md has all of them); noise between runs is some 3 points
-    assert summary["accuracy"]["after_adaptation"] - summary["accuracy"]["after_drift"] >= 0.02
+    # U1 is the hardest of the five to gain on (docs/measured.md has all of them); a busy machine fits less often and gains less
+    assert summary["accuracy"]["after_adaptation"] - summary["accuracy"]["after_drift"] >= 0.05
     assert summary["published"] == summary["stored"] > 0
     assert summary["check"]["problems"] == []
 
