@@ -25,9 +25,9 @@ from tests.service.story import Story
 from tests.supervisors import REPOSITORY, SupervisorProcess
 
 #: The acceptance run by hand: BIOTRAIN_KILL_SECONDS=120 BIOTRAIN_KILL_DEVICES=2000 pytest tests/service/test_sharing.py
-SECONDS = float(os.environ.get("BIOTRAIN_KILL_SECONDS", "12"))
+SECONDS = float(os.environ.get("BIOTRAIN_KILL_SECONDS", "8"))
 DEVICES = int(os.environ.get("BIOTRAIN_KILL_DEVICES", "300"))
-EVERY_S = float(os.environ.get("BIOTRAIN_KILL_EVERY", "4"))
+EVERY_S = float(os.environ.get("BIOTRAIN_KILL_EVERY", "3"))
 
 
 def rows_of(url: str) -> Iterator[tuple[Any, ...]]:
