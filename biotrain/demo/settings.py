@@ -12,7 +12,7 @@ SITE, DEVICE = "demo", "wearable-1"
 SIMULATOR_SPEED = 50.0
 """A movement takes 3 s of the simulated day: about 17 windows a second."""
 RECORDINGS_SPEED = 40.0
-"""A gesture takes 6 s of the recorded day: about 7 windows a second, so that a busy computer too fits after every few."""
+"""A gesture takes 6 s of the recorded day: about 7 windows a second: fits keep up on a busy computer too."""
 
 EMULATION_COSTS = 6.0
 """An emulated wearable trains many times slower than this computer; a slower stream gives its fits the time."""
