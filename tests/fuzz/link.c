@@ -15,7 +15,7 @@ static const uint8_t HELLO[] = {1, 1, 7, 0, 0, 0};
 
 static bt_local *start(uint8_t *storage) {
     char error[BT_ERROR_BYTES];
-    bt_local *local = bt_local_create("fuzzed", NULL, storage, NULL, NULL, 1.0, error, sizeof error);
+    bt_local *local = bt_local_create("fuzzed", NULL, storage, NULL, NULL, NULL, 1.0, error, sizeof error);
     if (!local) abort();
     return local;
 }

@@ -79,7 +79,9 @@ def build_link(repository: Path, into: Path, *, counted: bool) -> Path:
     """The wearable's C behind its link: under libFuzzer, or `counted`, as a program that sends noise."""
     firmware = repository / "device_agent/firmware"
     parts = ("runtime/*.c", "runtime/kernels/*.c", "protocol/*.c", "app/*.c", "port/*.c", "port/host/*.c")
-    sources = [path for part in parts for path in sorted(firmware.glob(part)) if path.name != "main.c"]
+    sources = [
+        path for part in parts for path in sorted(firmware.glob(part)) if path.name not in ("main.c", "engine_handle.c")
+    ]
     options = ["-std=c11", "-O1", "-g", "-ffp-contract=off", "-DBT_KERNEL_SET=base", "-DBT_MAX_WORK=3000000u"]
     options += ["-DBT_ONLY_BASE_KERNELS", "-fno-sanitize-recover=all"]
     options += ["-DCOUNTED", f"-fsanitize={SANITIZERS}"] if counted else [f"-fsanitize=fuzzer,{SANITIZERS}"]
