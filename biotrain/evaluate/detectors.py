@@ -58,6 +58,8 @@ class _Monitored:
         for i in range(2 * len(self._trace.reference)):
             self.feed(self._trace.reference, i % len(self._trace.reference), learning=True)
         self._monitor.active = False
+        if self._labels:
+            self._monitor.forget_labels()  # that learning had none is no sign that labels are rare
 
     def feed(self, said: Said, i: int, *, learning: bool = False) -> bool:
         self._window += 1

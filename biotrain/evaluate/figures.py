@@ -162,8 +162,8 @@ def _timeline(result: dict[str, Any], path: Path) -> Path:
     below.set_ylim(0, 2.5)
     below.set_ylabel("drift score / threshold")
     below.set_xlabel("window (dotted: a new day, which nobody told the agent; orange: alert)")
-    top.legend(fontsize=7, loc="lower right", ncols=3)
-    top.set_title(f"{result['subject']}, seed {result['seed']}", fontsize=9)
+    top.legend(fontsize=7, loc="lower right", ncols=3, bbox_to_anchor=(1.0, 1.0), frameon=False)
+    top.set_title(f"{result['subject']}, seed {result['seed']}", fontsize=9, loc="left")
     for axes in (top, below):
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=130)

@@ -96,6 +96,10 @@ class DriftMonitor:
         self._take_error(window, error)
         return None if self.active else self._claim(window)
 
+    def forget_labels(self) -> None:
+        """How many of the last windows had labels is counted anew."""
+        self._recent.clear()
+
     def _take_error(self, window: int, error: bool) -> None:
         self._error.update(float(error))
         self._windows.append(window)

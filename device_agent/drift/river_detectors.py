@@ -17,6 +17,8 @@ _CLASSES = {
     "hddm-w": ("river.drift.binary.hddm_w", "HDDMW"),
 }
 NAMES = tuple(_CLASSES)
+#: The same answer for the same numbers: KSWIN draws its comparison windows.
+_FIXED: dict[str, dict[str, Any]] = {"kswin": {"seed": 1}}
 _BINARY = ("ddm", "hddm-a", "hddm-w")
 
 
@@ -29,7 +31,7 @@ class RiverDetector:
             self._class = getattr(importlib.import_module(module), cls)
         except ImportError:
             raise UserError(f"detector {name!r} needs river: install it with `pip install 'biotrain[river]'`") from None
-        self._name, self._parameters = name, parameters
+        self._name, self._parameters = name, {**_FIXED.get(name, {}), **parameters}
         self.reset()
 
     @property

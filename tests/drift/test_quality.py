@@ -141,6 +141,7 @@ def test_a_clock_that_is_wrong_is_reported_as_that(
     assert {change.kind for change in told if change.active} == {FaultKind.CLOCK_GAP}
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_recordings_of_other_days_are_not_faulty(dataset: Dataset) -> None:
     """An amplifier with room above the signal; all people of the small sets, two of the large one."""
