@@ -39,6 +39,8 @@ class KeepingBroker:
         parsed = DeviceTopic.parse(topic)
         content = json.loads(payload)
         self.messages.append((parsed.kind, content))
+        if "seq" not in content:
+            return  # retained, not sequenced: nobody acknowledges it
         seen = SeqRange(boot=content["boot"], first=content["seq"], last=content["seq"])
         answer = Stored(site=parsed.site, device=parsed.device, ranges=[seen]).to_json()
         back = str(DeviceTopic(parsed.site, parsed.device, Kind.STORED))
