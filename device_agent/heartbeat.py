@@ -64,7 +64,8 @@ class Heartbeat:
             self._losing = bool(period.dropped)
             detail = f"{period.dropped} windows were lost within {period_s:.1f} s" if self._losing else ""
             drafts.append(context.fault_draft(FaultKind.WINDOWS_LOST, self._losing, detail=detail))
-        await context.reporter.put(*drafts)
+        # at the stream's end this task is cancelled; what it has counted must be kept all the same
+        await asyncio.shield(context.reporter.put(*drafts))
 
     async def tell_health(self) -> None:
         context, outbox = self._context, self._context.reporter.outbox
