@@ -119,6 +119,6 @@ def settings(mosquitto: Mosquitto, keeper: Keeper, tmp_path: Path) -> AgentSetti
         telemetry_period_s=0.2,
         health_period_s=0.4,
         resend_after_s=1.0,
-        finish_timeout_s=10.0,
+        finish_timeout_s=60.0,
         adapt="auto",
     )
