@@ -51,6 +51,7 @@ class Mosquitto:
             "autosave_interval 1\n"
             "max_queued_messages 100000\n"
             "max_inflight_messages 1000\n"
+            "set_tcp_nodelay true\n"
             "log_dest stderr\n"
         )
 

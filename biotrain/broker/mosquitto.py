@@ -23,6 +23,7 @@ LIMITS = (
     "max_queued_bytes 200000000",
     "max_inflight_messages 1000",
     "max_keepalive 300",
+    "set_tcp_nodelay true",
 )
 
 

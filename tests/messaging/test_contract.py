@@ -132,3 +132,32 @@ async def test_publish_says_that_there_is_no_connection() -> None:
             await out.publish("x", b"y")
         assert out.counters.publishes_failed == 1
         assert not out.connected
+
+
+async def test_one_message_after_the_other_waits_for_no_delayed_acknowledgement_of_tcp(
+    mosquitto_port: int, name: str
+) -> None:
+    """A conversation of small packets: with Nagle's algorithm on, every turn takes 40 ms and more."""
+    turns = 100
+    async with (
+        Broker(settings(mosquitto_port, name), subscriptions=[f"{name}/asked"]) as one,
+        Broker(settings(mosquitto_port, f"{name}b"), subscriptions=[f"{name}/answered"]) as other,
+    ):
+        await one.next_connection()
+        await other.next_connection()
+
+        async def answer() -> None:
+            for _ in range(turns):
+                (delivery,) = await one.receive(1)
+                delivery.acknowledge()
+                await asyncio.sleep(0.001)  # two writes, then: the second is what Nagle's algorithm holds back
+                await one.publish(f"{name}/answered", delivery.payload)
+
+        answering = asyncio.create_task(answer())
+        begun = asyncio.get_running_loop().time()
+        for _ in range(turns):
+            await other.publish(f"{name}/asked", b"?")
+            (delivery,) = await other.receive(1)
+            delivery.acknowledge()
+        await answering
+        assert asyncio.get_running_loop().time() - begun < turns * 0.030
