@@ -297,7 +297,12 @@ class Agent:
             return
         if self._source is not None and self._source.windows_waiting:
             return  # the stream comes first
-        flight = self._choose(Trigger.DRIFT, alert_id=context.state.alert_id)
+        # What continues a calibration says so; from an alert on, it is the drift that is answered.
+        calibrating = context.episode.why is Trigger.CALIBRATION and not context.monitor.active
+        if calibrating:
+            flight = self._choose(Trigger.CALIBRATION)
+        else:
+            flight = self._choose(Trigger.DRIFT, alert_id=context.state.alert_id)
         if isinstance(flight, InFlight):
             self._tasks.create_task(self._adapt(flight), name="adaptation")
 
@@ -337,10 +342,12 @@ class Agent:
         """Ask the policy; where it agrees, the place of the one running adaptation is taken."""
         if self._context.reporter.outbox.full:
             return Wait("the outbox is full: what it holds has to be stored first")
+        if self._quality is not None and self._quality.suspect:
+            return Wait("a sensor fault: what it leaves of the signal is nothing to learn from")
         context, state = self._context, self._context.state
         episode = context.episode
         if trigger is Trigger.COMMAND and not episode.open:
-            episode.begin(max(context.newest_window - context.policy.first.recent, 0))
+            episode.begin(max(context.newest_window - context.policy.first.recent, 0), Trigger.COMMAND)
         decision = decide(
             context.ring,
             context.policy,

@@ -39,7 +39,7 @@ async def calibrate(context: Context, link: WearableLink, run: AdaptationRun, re
         context.ring.mark_trained(train + held_out)
     else:
         # Too short a session to prove anything: what it has shown is kept, and the stream goes on with it.
-        context.episode.begin(0)
+        context.episode.begin(0, Trigger.CALIBRATION)
         _log.info("calibration goes on beside the stream", windows=len(train) + len(held_out))
     context.state.calibrated = True
     context.state.last_attempt_window = None
@@ -54,7 +54,7 @@ async def _push(context: Context, wearable: Wearable, recording: Recording) -> N
         window = timeline.window(index, timeline.end_s(index))
         report = await wearable.push(window)
         usable = not (report.flat_channels or report.saturated_channels)
-        context.ring.add(window.id, window.label, usable)
+        context.ring.add(window.id, window.label, usable, report.predicted)
         if usable:
             quality.learn(window)
         context.state.last_window = window.id

@@ -11,7 +11,7 @@ from device_agent.context import Context
 from device_agent.outbox import DeviceEntry, Draft
 from device_agent.state import InFlight
 from device_agent.wearable.api import DeviceEvent, DeviceEventKind
-from schemas.adaptation import Phase, Trigger
+from schemas.adaptation import Phase
 from schemas.base import DeviceEventId
 from schemas.command import ReplyStatus
 from schemas.topics import Kind
@@ -90,7 +90,7 @@ class Relay:
 
     def _started(self, flight: InFlight, **course: Any) -> Draft:
         flight.started = True
-        if flight.trigger is not Trigger.CALIBRATION:
+        if not flight.day_one:
             self._context.state.started += 1
         return _message(flight, Phase.STARTED, self._window, **course)
 
@@ -99,12 +99,12 @@ class Relay:
         state.in_flight = None
         state.last_attempt_window = flight.window if flight.refine else self._window
         state.failures = 0 if phase is Phase.COMMITTED else state.failures + 1
-        if flight.trigger is not Trigger.CALIBRATION:
+        if not flight.day_one:
             setattr(state, _PHASES[phase], getattr(state, _PHASES[phase]) + 1)
         if phase is Phase.COMMITTED:
             state.alert_id = None
             context.ring.mark_trained(flight.train)
-            if flight.trigger is not Trigger.CALIBRATION and not flight.refine:
+            if not (flight.day_one or flight.refine):
                 context.episode.serve(self._window)
                 if context.settings.adapt == "never":
                     context.episode.close()  # one fit was asked for, and no more

@@ -41,6 +41,8 @@ class InFlight(BaseModel):
     train: list[int]
     held_out: list[int]
     control: list[int] = Field(default_factory=list)
+    day_one: bool = False
+    """Calibration before the stream, which its own last windows judge."""
     refine: bool = False
     """Carries on an episode whose weights serve already."""
     started_s: float

@@ -13,7 +13,7 @@ from typing import Any, Self
 from device_agent.sources.source import Item, WindowSource
 from device_agent.sources.timeline import Timeline
 from device_agent.sources.window import Window
-from device_agent.wearable.api import Wearable, WindowReport
+from device_agent.wearable.api import FitRequest, Wearable, WindowReport
 from messaging import Delivery
 from schemas.stored import SeqRange, Stored
 from schemas.topics import DeviceTopic, Kind
@@ -65,6 +65,9 @@ class Seen:
     entropy: list[float] = field(default_factory=list)
     margin: list[float] = field(default_factory=list)
     features: list[list[float]] = field(default_factory=list)
+    newest: int = -1
+    fits: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
+    """The newest window when a fit was asked for, and the windows that it learns from."""
 
     def take(self, window: Window, report: WindowReport) -> None:
         if window.id < self.first or window.label is None:
@@ -87,8 +90,13 @@ class WatchedWearable:
 
     async def push(self, window: Window) -> WindowReport:
         report = await self._wearable.push(window)
+        self._seen.newest = max(self._seen.newest, window.id)
         self._seen.take(window, report)
         return report
+
+    async def start_fit(self, request: FitRequest) -> None:
+        self._seen.fits.append((self._seen.newest, tuple(request.window_ids)))
+        await self._wearable.start_fit(request)
 
 
 class SteppedSource(WindowSource):

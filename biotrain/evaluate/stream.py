@@ -51,6 +51,8 @@ class Streamed:
     faults: list[dict[str, Any]]
     score: list[list[float]]
     """Window, drift statistic, threshold."""
+    fits: list[tuple[int, tuple[int, ...]]]
+    """Newest window at its beginning, and the windows that were learned from; calibration before the stream first."""
     fit_steps: int
     """Optimiser steps after calibration."""
     energy_mj: float
@@ -119,7 +121,7 @@ async def _run(
         for wearable in wearables:
             await wearable.close()
     adaptations = broker.of(Kind.ADAPTATION)
-    fit_steps = _steps(adaptations)
+    fit_steps = _steps(adaptations, starts[0])
     mj_per_window = float(read_plan(plan).names["gap9"]["energy_mj_per_sample"])
     return Streamed(
         starts=starts,
@@ -134,20 +136,23 @@ async def _run(
         adaptations=[a for a in adaptations if a["phase"] != "progress"],
         faults=broker.of(Kind.FAULT),
         score=score,
+        fits=seen.fits,
         fit_steps=fit_steps,
         energy_mj=fit_steps * settings.fit.batch_size * mj_per_window,
     )
 
 
-def _steps(adaptations: list[dict[str, Any]]) -> int:
-    """Optimiser steps of all fits but calibration, those that were rolled back included."""
+def _steps(adaptations: list[dict[str, Any]], first_window: int) -> int:
+    """Optimiser steps of all fits beside the stream, those that were rolled back included."""
     done: dict[str, int] = {}
     for message in adaptations:
-        if message["trigger"] != "calibration":
+        if message["window"] >= first_window:
             name = message["adaptation_id"]
             done[name] = max(done.get(name, 0), message["step"])
     return sum(done.values())
 
 
 def to_json(streamed: Streamed) -> dict[str, Any]:
-    return asdict(streamed)
+    fields = asdict(streamed)
+    del fields["fits"]  # a long list that no table is made of
+    return fields

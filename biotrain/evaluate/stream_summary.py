@@ -48,7 +48,7 @@ def _mean(values: Sequence[float]) -> float:
 
 def _person(own: Sequence[Result]) -> dict[str, Any]:
     found = [metrics(confusion(r["labels"], r["predicted"], len(r["classes"])), r["window_s"]) for r in own]
-    phases = [[a["phase"] for a in r["adaptations"] if a["trigger"] != "calibration"] for r in own]
+    phases = [[a["phase"] for a in r["adaptations"] if a["window"] >= r["starts"][0]] for r in own]
     return {
         "accuracy": _mean([m.accuracy for m in found]),
         "balanced_accuracy": _mean([m.balanced_accuracy for m in found]),

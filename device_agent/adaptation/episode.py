@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from device_agent.adaptation.evidence import Bet
-from schemas.adaptation import Guard
+from schemas.adaptation import Guard, Trigger
 
 TEST = "betting-e-value"
 _CALM = 80
@@ -38,12 +38,14 @@ class Episode:
         self._risk = risk
         self.close()
 
-    def begin(self, since_window: int) -> None:
+    def begin(self, since_window: int, why: Trigger = Trigger.DRIFT) -> None:
         self.close()
-        self.open, self.since_window = True, since_window
+        self.open, self.since_window, self.why = True, since_window, why
 
     def close(self) -> None:
         self.open, self.since_window = False, 0
+        self.why = Trigger.DRIFT
+        """What opened it: an alert, a command, or a calibration that had too little to prove anything with."""
         self.resting = False
         """Its weights serve, and are left alone until the next alert."""
         self.committed = False
@@ -105,6 +107,7 @@ class Episode:
             "open": self.open,
             "resting": self.resting,
             "since_window": self.since_window,
+            "why": str(self.why),
             "committed": self.committed,
             "judged_until": self.judged_until,
             "better": self.better.snapshot(),
@@ -115,7 +118,7 @@ class Episode:
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         self.open, self.resting = snapshot["open"], snapshot["resting"]
-        self.since_window = snapshot["since_window"]
+        self.since_window, self.why = snapshot["since_window"], Trigger(snapshot.get("why", "drift"))
         self.committed, self.judged_until = snapshot["committed"], snapshot["judged_until"]
         self.better.restore(snapshot["better"])
         self.worse.restore(snapshot["worse"])

@@ -25,6 +25,8 @@ class PolicySettings:
 
     min_new: int = 20
     """Labelled windows since the change, before the first fit."""
+    min_wrong: int = 3
+    """Of the newest `first.recent` of them: where less is wrong there is nothing to mend, and no fit could prove it."""
     first: Diet = Diet(40, 80)
     """While nothing of the episode serves: each fit starts from the weights before it."""
     refine: Diet = Diet(20, 60)
@@ -93,9 +95,13 @@ def decide(
         if left > 0:
             return Wait(f"cooling down: {left} more windows after the last attempt")
     if not refining and not forced:
-        new = len(memory.labelled(lambda kept: kept.id >= since_window and not kept.trained))
-        if new < settings.min_new:
-            return Wait(f"{new} new labelled windows since the change, {settings.min_new} are needed")
+        new = memory.labelled(lambda kept: kept.id >= since_window and not kept.trained)
+        if len(new) < settings.min_new:
+            return Wait(f"{len(new)} new labelled windows since the change, {settings.min_new} are needed")
+        newest = new[-settings.first.recent :]
+        wrong = sum(kept.predicted != kept.label for kept in newest)
+        if wrong < settings.min_wrong:
+            return Wait(f"nothing to mend: {wrong} of the newest {len(newest)} labelled windows were wrong")
     diet = settings.refine if refining else settings.first
     pool = memory.labelled()
     recent, older = pool[-diet.recent :], pool[: -diet.recent]

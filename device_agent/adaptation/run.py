@@ -66,7 +66,8 @@ class AdaptationRun:
             train=list(selection.train),
             held_out=list(selection.held_out),
             control=list(selection.control),
-            refine=trigger is not Trigger.CALIBRATION and self._context.episode.committed,
+            day_one=bool(selection.held_out),
+            refine=not selection.held_out and self._context.episode.committed,
             started_s=time.time(),
             alert_id=alert_id,
             command_id=command_id,
@@ -77,7 +78,7 @@ class AdaptationRun:
 
     async def adapt(self, flight: InFlight) -> Guard | None:
         """From request to commit, rollback or failure. Returns the comparison, where it came to one."""
-        calibrating = flight.trigger is Trigger.CALIBRATION
+        calibrating = flight.day_one
         async with self._busy:
             if not flight.refine:  # these are too short to be a state of their own
                 await self._context.enter(DeviceState.CALIBRATING if calibrating else DeviceState.ADAPTING)
@@ -132,7 +133,7 @@ class AdaptationRun:
             resident_bytes=statistics.resident_bytes,
             l2_bytes=statistics.l2_peak_bytes,
         )
-        if flight.trigger is Trigger.CALIBRATION:
+        if flight.day_one:
             good = await self._judge_by_held_out(wearable, flight)
         elif flight.refine:
             good = await self._judge_refinement(wearable, flight)
@@ -153,7 +154,7 @@ class AdaptationRun:
 
     def _how(self, flight: InFlight) -> FitSettings:
         settings = self._context.settings
-        if flight.trigger is Trigger.CALIBRATION:
+        if flight.day_one:
             return settings.calibration
         return settings.refine if flight.refine else settings.fit
 

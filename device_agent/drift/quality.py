@@ -76,6 +76,11 @@ class SignalQuality:
         together = correlation_of_changes(window.counts)
         self._reference.learn(seen, together, signed=bool((window.counts < 0).any()))
 
+    @property
+    def suspect(self) -> bool:
+        """A channel is faulty, was a moment ago, or may be about to be reported: no time to learn from."""
+        return any(self._active.values()) or any(any(counts) for counts in self._bad.values())
+
     def check(self, report: WindowReport, window: Window | None = None) -> tuple[bool, list[FaultChange]]:
         """Is the window faulty, and which faults have begun or passed with it.
 
@@ -89,7 +94,9 @@ class SignalQuality:
             self._look(window, flags)
             changes += self._watch_clock(window)
         changes += [change for kind in _KINDS for change in self._follow(kind, flags[kind], report.window_id)]
-        faulty = any(flags.values())
+        # A window that looks good in the midst of a fault is not one to learn from; between two pops it is.
+        lasting = any(self._active[kind] for kind in _KINDS if kind is not FaultKind.ELECTRODE_POP)
+        faulty = lasting or any(flags.values())
         if window is not None and not faulty and self._reference.windows < _LEARN:
             self.learn(window)
         return faulty, changes

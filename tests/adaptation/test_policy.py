@@ -105,3 +105,15 @@ def test_the_ring_forgets_its_oldest_windows() -> None:
     again = RingMemory(100)
     again.restore(ring.snapshot())
     assert again.labelled() == ring.labelled()
+
+
+def test_where_nothing_is_wrong_nothing_is_mended_but_by_command() -> None:
+    ring = memory(200)
+    for w in range(200, 240):
+        ring.add(w, w % 4, usable=True, predicted=(w + (w >= 238)) % 4)
+    answer = ask(ring, since_window=200)
+    assert isinstance(answer, Wait)
+    assert "nothing to mend: 2 of the newest 40" in answer.reason
+    assert isinstance(ask(ring, since_window=200, forced=True), Selection)
+    ring.add(240, 0, usable=True, predicted=1)
+    assert isinstance(ask(ring, since_window=200), Selection)
