@@ -28,6 +28,7 @@ from device_agent.outbox import Draft
 from device_agent.outlets.outlet import Told
 from device_agent.outlets.registry import open_outlet
 from device_agent.publisher import Publisher
+from device_agent.recorder.recorder import Recorder
 from device_agent.relay import Relay
 from device_agent.sources.registry import Material
 from device_agent.sources.source import LateLabel, Recorded, Start, WindowSource
@@ -74,6 +75,7 @@ class Agent:
         )
         self._tasks: asyncio.TaskGroup
         self._outlets = [open_outlet(address) for address in context.settings.predictions]
+        self._recorder = None if context.settings.record is None else Recorder(context.settings.record)
         self._frozen: Frozen | None = None
         self._quality: SignalQuality | None = None
         self._source: WindowSource | None = None
@@ -112,6 +114,8 @@ class Agent:
                     await self._frozen.close()
                 for outlet in self._outlets:
                     await outlet.close()
+                if self._recorder is not None:
+                    await asyncio.to_thread(self._recorder.close, ended=context.stream_over)
 
     async def _prepare(self) -> None:
         """Whatever a run before this one left open is ended; a new stream begins with calibration."""
@@ -145,6 +149,10 @@ class Agent:
         )
         state.anchor_s, self._source = source.anchor_s, source
         context.source_health = lambda: source.health
+        if self._recorder is not None:
+            layout = self._material.layout  # None: live, in real time and microvolts
+            speed, unit = (1.0, "uV") if layout is None else (settings.speed, layout.unit)
+            self._recorder.open(wearable.info, speed=speed, wearer=settings.wearer, unit=unit)
         await context.enter(DeviceState.ONLINE)
         for outlet in self._outlets:
             await outlet.open(self._classes, self._take_label)
@@ -196,6 +204,8 @@ class Agent:
         assert self._quality is not None
         faulty, changes = self._quality.check(report, window)
         self._hand_out(report, time_s, faulty)  # before all else: somebody steers with it
+        if self._recorder is not None and window is not None:
+            self._recorder.window(window, report, faulty)
         state.windows += 1
         state.last_window = report.window_id
         seen = Prediction(report.window_id, report.predicted, frozen, after_commit, faulty, report.weights_version)
@@ -243,6 +253,8 @@ class Agent:
         seen = context.unlabelled.take(late.window_id)
         if seen is None:
             return  # it has its label, was lost, or is too old
+        if self._recorder is not None:
+            self._recorder.label(late.window_id, late.label)
         correct = self._count(seen, late.label)
         state.period.add_label(correct, None if seen.frozen is None else seen.frozen == late.label)
         self._labelling.put(late)
@@ -282,6 +294,8 @@ class Agent:
             "weights_version": state.device_version,
         }
         await self._context.reporter.put(Draft(Kind.DRIFT, fields))
+        if self._recorder is not None:
+            self._recorder.note(drift.window, f"drift since window {drift.since_window}")
         _log.info("drift", window=drift.window, since=drift.since_window, accuracy=drift.accuracy_recent)
 
     def _consider_adaptation(self) -> None:

@@ -60,6 +60,7 @@ class AgentSettings(BaseModel):
     queue_windows: int = Field(default=32, ge=1)
 
     predictions: tuple[str, ...] = Field(default=(), max_length=8, description="ws://HOST:PORT, lsl:NAME")
+    record: Path | None = Field(default=None, description="FILE.edf, .bdf or SUBJECT_sessionN.npz: what was streamed")
     adapt: Literal["auto", "never"] = "auto"
     cool_down_s: float = Field(
         default=0.0, ge=0, le=86_400, description="pause after an adaptation, in seconds as well"

@@ -17,6 +17,7 @@ from device_agent.drift.registry import error_detector
 from device_agent.listener import subscriptions
 from device_agent.outbox import Identity, Outbox
 from device_agent.outlets.registry import open_outlet
+from device_agent.recorder.files import check_target
 from device_agent.reporter import Reporter
 from device_agent.sealing import Seal
 from device_agent.settings import AgentSettings
@@ -49,6 +50,12 @@ async def run_agent(
             f"--compare-frozen with --source {settings.source}: the signal stays on the wearable, and a copy of the "
             "model here sees nothing of it: leave --compare-frozen out"
         )
+    if settings.record is not None:
+        if not material.fed:
+            raise UserError(
+                f"--record with --source {settings.source}: the signal stays on the wearable: leave --record out"
+            )
+        check_target(settings.record)
     error_detector(settings.detector, None)  # a name that is not known is said now, not at the first window
     for address in settings.predictions:
         open_outlet(address)  # so is an address that cannot be

@@ -78,6 +78,10 @@ def main(
     predictions: Annotated[
         list[str] | None, typer.Option(help="Tell predictions here: ws://HOST:PORT or lsl:NAME (repeat it).")
     ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(help="Keep what is streamed: FILE.edf or .bdf with annotations, SUBJECT_sessionN.npz for labels."),
+    ] = None,
     adapt: Annotated[str, typer.Option(help="auto, or never: watch only (commands still adapt).")] = "auto",
     detector: Annotated[str, typer.Option(help="Drift detector on errors: page-hinkley, or one of river's.")] = (
         "page-hinkley"
@@ -132,6 +136,7 @@ def main(
                 "queue_windows": queue_windows,
                 "compare_frozen": compare_frozen,
                 "predictions": tuple(predictions or ()),
+                "record": record,
                 "adapt": adapt,
                 "detector": detector,
                 "risk": risk,

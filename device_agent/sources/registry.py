@@ -121,7 +121,8 @@ def _sessions(calibration: Recording | None, stream: list[Recording], options: S
         )
 
     of = timeline.first
-    return Material(calibration, Layout(of.subject, of.channels, of.samples, of.sampling_rate_hz, of.classes), open_)
+    layout = Layout(of.subject, of.channels, of.samples, of.sampling_rate_hz, of.classes, of.unit)
+    return Material(calibration, layout, open_)
 
 
 def _self_recorded(options: SourceOptions) -> Material:

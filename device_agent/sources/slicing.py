@@ -114,7 +114,7 @@ class Slicer:
         assert self._origin_s is not None
         counts, scale = quantised(_within_range(values, self._cut.coarsest).T, self._cut.finest)
         ended_s = self._origin_s + (start + self._cut.samples) / self._cut.rate_hz
-        items.append(Window(number, counts, scale, self._cut.rate_hz, ended_s, label))
+        items.append(Window(number, counts, scale, self._cut.rate_hz, ended_s, label, start))
         return number
 
     def _settle(self, items: list[Window | LateLabel]) -> None:

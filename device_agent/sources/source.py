@@ -45,6 +45,7 @@ class Layout:
     """Per channel of one window."""
     sampling_rate_hz: float
     classes: tuple[str, ...]
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ class Window:
     time_s: float
     """End of the window, seconds since the epoch (the source's clock)."""
     label: int | None = None
+    sample: int | None = None
+    """Index of its first sample in a live stream, lost ones counted."""
 
     @property
     def values(self) -> npt.NDArray[np.float32]:
