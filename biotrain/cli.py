@@ -21,6 +21,8 @@ COMMANDS = {
     "evaluate": "What adaptation would have done on recordings: the paper's protocols, the whole stream.",
     "wearable": "A virtual wearable: the device's C as a process of its own.",
     "agent": "The process beside the wearable: streams, watches for drift, adapts, publishes.",
+    "calibrate": "Show cues to a person and record a labelled session.",
+    "convert": "What an agent has recorded as EDF+, BDF+ or a session.",
     "supervisor": "The host-side service: stores telemetry, raises alerts, shows the fleet.",
     "export": "Telemetry and events of a supervisor's store as CSV or Parquet.",
     "broker": "An MQTT broker for trying things out.",

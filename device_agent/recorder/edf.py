@@ -47,13 +47,13 @@ class Annotation:
 class Sample:
     """How many bytes a sample has, and what the format calls itself."""
 
-    bytes: int
+    width: int
     version: bytes
     name: str
 
     @property
     def most(self) -> int:
-        return int(2 ** (8 * self.bytes - 1) - 1)
+        return int(2 ** (8 * self.width - 1) - 1)
 
 
 EDF = Sample(2, b"0".ljust(8), "EDF")
@@ -97,18 +97,19 @@ def write_edf(
     records = max(-(-samples // per_record), 1)
     notes = _by_record(annotations, seconds, records)
     # a TAL's place is counted in samples of this format
-    room = -(-max(len(note) for note in notes) // sample.bytes)
+    room = -(-max(len(note) for note in notes) // sample.width)
     file.write(_header(sample, signals, seconds, per_record, records, room, began, patient))
     for index, note in enumerate(notes):
         first, last = index * per_record, min((index + 1) * per_record, samples)
         values = np.zeros((len(signals), per_record), np.int32)
         values[:, : last - first] = read(first, last)
-        file.write(_little_endian(values, sample.bytes))
-        file.write(note.ljust(room * sample.bytes, b"\0"))
+        file.write(_little_endian(values, sample.width))
+        file.write(note.ljust(room * sample.width, b"\0"))
 
 
-def _little_endian(values: npt.NDArray[np.int32], count: int) -> bytes:
-    return np.ascontiguousarray(values.astype("<i4")).view(np.uint8).reshape(-1, 4)[:, :count].tobytes()
+def _little_endian(values: npt.NDArray[np.int32], width: int) -> bytes:
+    little: bytes = np.ascontiguousarray(values.astype("<i4")).view(np.uint8).reshape(-1, 4)[:, :width].tobytes()
+    return little
 
 
 def _by_record(annotations: Iterable[Annotation], seconds: int, records: int) -> list[bytes]:

@@ -60,7 +60,7 @@ def _edf(spool: Path, path: Path, sample: Sample) -> None:
     ]
     with tempfile.TemporaryFile(dir=path.parent) as room:
         shape = (len(facts.channels), layout.samples)
-        digital: npt.NDArray[np.int32] = np.memmap(room, np.int32, "w+", shape=shape)  # type: ignore[type-var]
+        digital: npt.NDArray[np.int32] = np.memmap(room, np.int32, "w+", shape=shape)
         for one in read_spool(spool):
             if isinstance(one, KeptWindow):
                 start = layout.starts[one.id]
@@ -77,7 +77,8 @@ def _edf(spool: Path, path: Path, sample: Sample) -> None:
 def _scale(layout: Layout, sample: Sample) -> npt.NDArray[np.float64]:
     """[channels]; the windows' own, so that counts stay exact, or as fine as the largest value allows."""
     if layout.scale is not None:
-        return layout.scale.astype(np.float64) / 256 ** (sample.bytes - EDF.bytes)
+        scale: npt.NDArray[np.float64] = layout.scale.astype(np.float64) / 256 ** (sample.width - EDF.width)
+        return scale
     return np.where(layout.peak > 0, layout.peak / sample.most, 1.0)
 
 

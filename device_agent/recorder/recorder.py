@@ -33,9 +33,17 @@ class Recorder:
     def window(self, window: Window, report: WindowReport, faulty: bool) -> None:
         self._put(
             KeptWindow(
-                window.id, window.time_s, window.label, report.predicted, report.probabilities[report.predicted],
-                report.weights_version, faulty, window.sample, window.scale, window.counts,
-            )  # fmt: skip
+                window.id,
+                window.time_s,
+                window.label,
+                report.predicted,
+                report.probabilities[report.predicted],
+                report.weights_version,
+                faulty,
+                window.sample,
+                window.scale,
+                window.counts,
+            )
         )
 
     def label(self, window: int, label: int) -> None:

@@ -98,9 +98,8 @@ class Spool:
                 found = _facts(file, path)
                 if found != facts:
                     raise UserError(f"{path}: holds another stream ({_difference(facts, found)}): move it away first")
-                whole = file.tell()
-                for _, whole in _records(file):
-                    pass
+                first_end = file.tell()
+                whole = max((end for _, end in _records(file)), default=first_end)
                 file.truncate(whole)
                 file.seek(whole)
             spool = cls(file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from device_agent.sources.dataset import open_dataset
@@ -134,42 +135,55 @@ def _self_recorded(options: SourceOptions) -> Material:
     return Material(None, None, SelfRecordedSource, fed=False)
 
 
-def _lsl(options: SourceOptions) -> Material:
+def _lsl(name: str) -> SampleStream:
     from device_agent.sources.lsl import LslStream
 
-    name = _stream(options, "the name of an LSL stream")
-    return _live(lambda: LslStream(name), options)
+    return LslStream(name)
 
 
-def _biogap(layout: str) -> Callable[[SourceOptions], Material]:
-    def open_(options: SourceOptions) -> Material:
+def _biogap(layout: str) -> Callable[[str], SampleStream]:
+    def open_(address: str) -> SampleStream:
         from device_agent.sources.biogap import BioGapStream
 
-        address = _stream(options, "where the board is, tcp://HOST:PORT, serial:///dev/ttyACM0 or ble://NAME")
-        return _live(lambda: BioGapStream(layout, address), options)
+        return BioGapStream(layout, address)
 
     return open_
 
 
-def _brainflow(options: SourceOptions) -> Material:
+def _brainflow(name: str) -> SampleStream:
     from device_agent.sources.brainflow_board import BrainFlowStream
 
-    name = _stream(options, "a board that BrainFlow knows: synthetic, cyton:/dev/ttyUSB0, ...")
-    return _live(lambda: BrainFlowStream(name), options)
+    return BrainFlowStream(name)
 
 
-def _stream(options: SourceOptions, what: str) -> str:
-    if options.stream is None:
-        raise UserError(f"this source needs --stream: {what}")
-    return options.stream
+_BIOGAP_AT = "where the board is, tcp://HOST:PORT, serial:///dev/ttyACM0 or ble://NAME"
+#: To add a live source: one file, one line here. What --stream is to say, and what opens it.
+SAMPLES: dict[str, tuple[str, Callable[[str], SampleStream]]] = {
+    "lsl": ("the name of an LSL stream", _lsl),
+    "brainflow": ("a board that BrainFlow knows: synthetic, cyton:/dev/ttyUSB0, ...", _brainflow),
+    "biogap": (_BIOGAP_AT, _biogap("biogap")),
+    "biogap-ultra": (_BIOGAP_AT, _biogap("biogap-ultra")),
+    "biogap-v1": (_BIOGAP_AT, _biogap("biogap-v1")),
+}
 
 
-def _live(stream: Callable[[], SampleStream], options: SourceOptions) -> Material:
+def open_samples(kind: str, stream: str | None) -> SampleStream:
+    """Raises UserError: unknown kind, or no stream."""
+    if kind not in SAMPLES:
+        raise UserError(f"source {kind!r} gives no live signal: choose one of {', '.join(SAMPLES)}")
+    what, open_ = SAMPLES[kind]
+    if stream is None:
+        raise UserError(f"source {kind} needs --stream: {what}")
+    return open_(stream)
+
+
+def _live(kind: str, options: SourceOptions) -> Material:
+    open_samples(kind, options.stream)  # what is wrong is said now
     if options.calibrate_session is not None or options.calibrate_windows is not None:
         raise UserError("a live source is not calibrated on: calibrate with --source recordings first")
 
     def open_(start: Start) -> WindowSource:
-        samples = stream()
+        samples = open_samples(kind, options.stream)
         if options.markers is not None:
             from device_agent.sources.lsl import LslMarkers
 
@@ -184,9 +198,5 @@ SOURCES: dict[str, Callable[[SourceOptions], Material]] = {
     "recordings": _recordings,
     "simulator": _simulator,
     "wearable": _self_recorded,
-    "lsl": _lsl,
-    "brainflow": _brainflow,
-    "biogap": _biogap("biogap"),
-    "biogap-ultra": _biogap("biogap-ultra"),
-    "biogap-v1": _biogap("biogap-v1"),
+    **{kind: partial(_live, kind) for kind in SAMPLES},
 }

@@ -24,7 +24,9 @@ async def test_what_was_streamed_opens_in_mne_with_predictions_and_drift_as_anno
     mne = pytest.importorskip("mne")
     file = tmp_path / "kept.edf"
     totals = await run_agent(
-        settings.model_copy(update={"record": file}), connect=device.connect, connect_frozen=device.connect
+        settings.model_copy(update={"record": file, "trials": 140, "calibrate_windows": 110}),
+        connect=device.connect,
+        connect_frozen=device.connect,
     )
     assert not file.with_name("kept.edf.spool").exists(), "the stream has ended: nothing is appended any more"
     raw = mne.io.read_raw_edf(file, verbose="error")
@@ -34,7 +36,7 @@ async def test_what_was_streamed_opens_in_mne_with_predictions_and_drift_as_anno
     assert [f"drift since window {d.since_window}" for d in drifts] == [t for t in texts if t.startswith("drift")]
     assert drifts
     person = SimulatedPerson(1)
-    first = person.session(1, 220).part(132).values[0]
+    first = person.session(1, 140).part(110).values[0]
     np.testing.assert_allclose(raw.get_data(units="uV", stop=first.shape[1]), first, atol=0.2)
     labels = [text for text in texts if text in device.classes]
     assert len(labels) == totals["windows"]
