@@ -186,12 +186,17 @@ async def test_a_plan_goes_on_where_its_transfer_was_cut(bad, model):
     sent: list[int] = []
     cut_at = 3
 
+    async def cut() -> None:
+        while transport.inner._inbox:  # what was sent before has arrived
+            await asyncio.sleep(0.001)
+        await transport.inner.close()
+
     def fault(encoded: bytes) -> list[bytes]:
         frame = Frame.from_bytes(encoded[:-1]) if len(encoded) > 1 else Frame(0)
         if frame.opcode == Opcode.CHUNK:
             sent.append(struct.unpack_from("<I", frame.payload, 1)[0])
             if len(sent) == cut_at:
-                asyncio.get_running_loop().create_task(transport.inner.close())
+                asyncio.get_running_loop().create_task(cut())
                 return []
         return [encoded]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+import time
 
 import pytest
 
@@ -35,16 +36,20 @@ async def test_a_kill_at_any_instant_of_a_fit_changes_neither_the_weights_nor_th
     await provision(wearable, model.plan, model.weights)
     await refill(wearable)
     await wearable.start_fit(FIT)
+    began = time.perf_counter()
     uninterrupted = await finished(wearable)
+    length_s = time.perf_counter() - began
     await wearable.discard()
     await wearable.close()
     rng = random.Random(1)
-    interrupted = 0
-    for boot in range(2, 9):
+    interrupted, boot = 0, 1
+    while interrupted < 4:
+        boot += 1
+        assert boot < 30, "a fit that cannot be caught while it runs"
         wearable = await connect(f"tcp://{process.address}", timing=QUICK)
         await refill(wearable)
         await wearable.start_fit(FIT)
-        await asyncio.sleep(rng.random() * 0.06)
+        await asyncio.sleep(rng.random() * length_s)
         process.stop(signal.SIGKILL)
         await wearable.close()
         process.start()
@@ -54,9 +59,11 @@ async def test_a_kill_at_any_instant_of_a_fit_changes_neither_the_weights_nor_th
         statistics = await wearable.statistics()
         assert (statistics.fitting, statistics.candidate) == (False, False)
         logged = [event["kind"] for event in process.logged() if event["boot"] == boot - 1]
-        interrupted += "FIT_DONE" not in logged
+        if "FIT_DONE" in logged:
+            length_s *= 0.7  # the machine was busier when it was measured
+        else:
+            interrupted += 1
         await wearable.close()
-    assert interrupted > 2
     wearable = await connect(f"tcp://{process.address}", timing=QUICK)
     await refill(wearable)
     await wearable.start_fit(FIT)

@@ -44,7 +44,7 @@ uint64_t bt_port_time_us(bt_port *port) { return (now_ns() - port->started_ns) /
 
 void bt_port_watchdog(bt_port *port) {
     const uint64_t now = bt_port_time_us(port);
-    if (!port->watchdog_us || now < port->watched_us + port->watchdog_us / 8) return;
+    if (!port->watchdog_us || (port->watched_us && now < port->watched_us + port->watchdog_us / 8)) return;
     const uint64_t within = port->watchdog_us;
     const struct itimerval timer = {
         .it_value = {.tv_sec = (time_t)(within / 1000000), .tv_usec = (suseconds_t)(within % 1000000)}};
