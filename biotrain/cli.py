@@ -23,6 +23,7 @@ COMMANDS = {
     "agent": "The process beside the wearable: streams, watches for drift, adapts, publishes.",
     "calibrate": "Show cues to a person and record a labelled session.",
     "convert": "What an agent has recorded as EDF+, BDF+ or a session.",
+    "wearer": "The people of one device: choose, create, back up, move and erase.",
     "supervisor": "The host-side service: stores telemetry, raises alerts, shows the fleet.",
     "export": "Telemetry and events of a supervisor's store as CSV or Parquet.",
     "broker": "An MQTT broker for trying things out.",

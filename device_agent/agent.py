@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -80,6 +82,7 @@ class Agent:
         self._quality: SignalQuality | None = None
         self._source: WindowSource | None = None
         self._lost_told = 0
+        self._waits_for: str | None = None
 
     @property
     def adapting(self) -> bool:
@@ -375,7 +378,24 @@ class Agent:
         )
         if isinstance(decision, Wait):
             return decision
+        wait = self._not_now(len(decision.train), forced=trigger is Trigger.COMMAND)
+        if wait is not None:
+            return Wait(wait)
         return self._run.prepare(decision, trigger, alert_id=alert_id, command_id=command_id)
+
+    def _not_now(self, windows: int, *, forced: bool) -> str | None:
+        """Charger, heat and hours; said once in the log whenever the reason changes."""
+        context = self._context
+        fit = context.settings.refine if context.episode.committed else context.settings.fit
+        steps = -(-windows // fit.batch_size) * fit.epochs
+        conditions = context.conditions.read(context.statistics)
+        now = datetime.now().astimezone()
+        wait = context.settings.occasion.wait(steps, conditions, now, asked_for=forced)
+        kind = None if wait is None else re.sub(r"\d", "", wait)
+        if kind != self._waits_for:
+            _log.info("adaptation waits" if wait else "adaptation may begin", reason=wait or "")
+        self._waits_for = kind
+        return wait
 
     async def _ping(self, command: Command) -> tuple[ReplyStatus, str]:
         return ReplyStatus.DONE, f"{self._context.doing}, window {self._context.newest_window}"

@@ -8,6 +8,7 @@ from typing import Any
 from device_agent.adaptation.episode import Episode
 from device_agent.adaptation.memory import RingMemory
 from device_agent.adaptation.policy import PolicySettings
+from device_agent.conditions import ConditionsReader
 from device_agent.drift.monitor import DriftMonitor
 from device_agent.drift.quality import SignalQuality
 from device_agent.drift.registry import error_detector
@@ -18,7 +19,7 @@ from device_agent.sources.source import SourceHealth
 from device_agent.state import AgentState
 from device_agent.unlabelled import Unlabelled
 from device_agent.waiting import Signal
-from device_agent.wearable.api import WearableInfo
+from device_agent.wearable.api import WearableInfo, WearableStatistics
 from schemas.fault import FaultKind
 from schemas.state import DeviceState
 from schemas.topics import Kind
@@ -48,6 +49,9 @@ class Context:
         self.changed = Signal()
         """Notified when the link, the adaptation in flight or the kept state has changed."""
         self.info: WearableInfo | None = None
+        self.conditions = ConditionsReader(settings.conditions)
+        self.statistics: WearableStatistics | None = None
+        """As the heartbeat heard them last."""
         self.source_health: Callable[[], SourceHealth | None] = lambda: None
         self.doing = DeviceState.STARTING
         self.stream_over = False

@@ -15,7 +15,7 @@ from device_agent.context import Context
 from device_agent.link import WearableLink
 from device_agent.outbox import Draft
 from device_agent.telemetry import Period
-from device_agent.wearable.api import WearableError, WearableLost, WearableStatistics
+from device_agent.wearable.api import WearableError, WearableLost
 from schemas.fault import FaultKind
 from schemas.topics import Kind
 
@@ -29,7 +29,6 @@ class Heartbeat:
         self._context, self._link = context, link
         self._began_s = self._period_began_s = time.monotonic()
         self._losing = False
-        self._statistics: WearableStatistics | None = None
 
     async def run(self) -> None:
         settings = self._context.settings
@@ -72,13 +71,13 @@ class Heartbeat:
         wearable = self._link.wearable
         if wearable is not None:
             try:
-                self._statistics = await wearable.statistics()
+                context.statistics = await wearable.statistics()
             except WearableLost:
                 self._link.lost(wearable)
                 wearable = None
             except WearableError as error:
                 _log.debug("no statistics", reason=str(error))
-        known, info = self._statistics, context.info
+        known, info = context.statistics, context.info
         fields: dict[str, Any] = {
             "uptime_s": time.monotonic() - self._began_s,
             "last_seq": outbox.last_seq,
@@ -94,6 +93,7 @@ class Heartbeat:
                 "ring_windows": known.ring_windows if known else 0,
                 "events_pending": known.events_pending if known else 0,
                 "frames_corrupt": known.frames_corrupt if known else 0,
+                "battery": context.conditions.read(known).battery,
             },
         }
         source = context.source_health()

@@ -79,7 +79,9 @@ class Relay:
     def _as_state(self, event: DeviceEvent) -> Draft:
         """Entries that belong to no adaptation of this agent."""
         if event.kind in (DeviceEventKind.WEIGHTS_WRITTEN, DeviceEventKind.ROLLED_BACK, DeviceEventKind.COMMITTED):
-            self._context.state.device_version = event.weights_version
+            state = self._context.state
+            state.remember(event.kind.name.lower(), state.device_version, event.weights_version)
+            state.device_version = event.weights_version
         what = event.kind.name.lower().replace("_", " ")
         detail = f"wearable: {what}" + (f", {event.detail}" if event.detail else "")
         return self._context.state_draft(self._context.doing, detail)
@@ -109,6 +111,7 @@ class Relay:
                 if context.settings.adapt == "never":
                     context.episode.close()  # one fit was asked for, and no more
                 context.monitor.reset()
+        state.remember(str(phase), flight.from_version, more.get("to_version"))
         _log.info("adaptation ended", phase=str(phase), reason=reason, adaptation=flight.adaptation_id)
         drafts = [
             _message(flight, phase, self._window, reason=reason, duration_s=time.time() - flight.started_s, **more)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from device_agent.adaptation.occasion import Occasion
 from schemas.base import Name
 
 
@@ -73,6 +74,10 @@ class AgentSettings(BaseModel):
         description="from weights of the same episode",
     )
     calibration: FitSettings = Field(default=FitSettings(epochs=30), description="day 1: the BioTrain paper's protocol")
+    occasion: Occasion = Field(default=Occasion(), description="charger, heat and hours that adaptations wait for")
+    conditions: Path | None = Field(
+        default=None, description='JSON file: {"battery": 0.8, "charging": true, "temperature_c": 31.5}'
+    )
     compare_frozen: bool = False
 
     telemetry_period_s: float = Field(default=1.0, gt=0)

@@ -67,7 +67,7 @@ async def run_agent(
     seal = None if settings.key_file is None else Seal.load(settings.key_file)
     outbox = Outbox.open(settings.state_dir, identity, quota_bytes=round(settings.outbox_quota_mb * 1e6), seal=seal)
     try:
-        context = Context(settings, _load_state(outbox, _fingerprint(settings)))
+        context = Context(settings, _load_state(outbox, settings))
     except BaseException:
         outbox.close()
         raise
@@ -200,8 +200,10 @@ def _fingerprint(settings: AgentSettings) -> str:
     return hashlib.sha256(repr(sorted(chosen.items())).encode()).hexdigest()[:16]
 
 
-def _load_state(outbox: Outbox, stream: str) -> AgentState:
-    """The state of the run before, when it was on the same stream and did not finish it; else a new one."""
+def _load_state(outbox: Outbox, settings: AgentSettings) -> AgentState:
+    """The state of the run before, when it was on the same stream and did not finish it; else a new one, with what is
+    known of its wearer. Weights that are written anew make that other weights' errors, and it begins without them."""
+    stream, wearer = _fingerprint(settings), settings.wearer or ""
     kept = outbox.state()
     before = AgentState()
     if kept is not None:
@@ -211,8 +213,13 @@ def _load_state(outbox: Outbox, stream: str) -> AgentState:
             _log.warning("the kept state cannot be read; a new stream begins", reason=str(error)[:200])
     if before.stream == stream and not before.finished:
         return before
+    filed = before.wearers | {before.wearer: before.memory_of(before.wearer)}
+    known = filed.get(wearer) if settings.weights is None else None
     return AgentState(
         stream=stream,
+        wearer=wearer,
+        wearers=filed,
+        reference_error=None if known is None else known.reference_error,
         next_fit=before.next_fit,
         in_flight=before.in_flight,
         open_commands=before.open_commands,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -10,6 +11,9 @@ from device_agent.telemetry import Period
 from schemas.adaptation import Guard, TrainingMemory, Trigger
 from schemas.desired import DeviceSettings
 from schemas.state import Tally, Totals
+
+_HISTORY = 200
+"""Changes that are remembered of a wearer."""
 
 
 class Count(BaseModel):
@@ -57,11 +61,31 @@ class InFlight(BaseModel):
     memory: TrainingMemory | None = None
 
 
+class Change(BaseModel):
+    """What became of a wearer's weights."""
+
+    time: str
+    """ISO 8601, UTC."""
+    what: str
+    from_version: int | None = None
+    to_version: int | None = None
+
+
+class WearerMemory(BaseModel):
+    """What is normal for one person, and what became of their weights; outlives the stream."""
+
+    reference_error: float | None = None
+    history: list[Change] = Field(default_factory=list)
+
+
 class AgentState(BaseModel):
     """One stream's worth of memory."""
 
     stream: str = ""
     """Names source and options: another stream must not carry on with these counts."""
+    wearer: str = ""
+    wearers: dict[str, WearerMemory] = Field(default_factory=dict)
+    """Of this stream's wearer it has the history; references are filed here when another stream begins."""
     calibrated: bool = False
     finished: bool = False
     anchor_s: float | None = None
@@ -110,6 +134,34 @@ class AgentState(BaseModel):
     """What an operator has set; outlives the stream."""
     stored_before: int = 0
     """Messages that had been acknowledged when this stream began."""
+
+    def memory_of(self, wearer: str) -> WearerMemory:
+        """With what the running stream knows, for its own wearer."""
+        filed = self.wearers.get(wearer, WearerMemory())
+        if wearer != self.wearer:
+            return filed
+        if self.reference_error is None:
+            return filed
+        return filed.model_copy(update={"reference_error": self.reference_error})
+
+    def with_memory(self, wearer: str, memory: WearerMemory | None) -> AgentState:
+        """None: nothing of that wearer stays."""
+        wearers = {name: kept for name, kept in self.wearers.items() if name != wearer}
+        if memory is not None:
+            return self.model_copy(update={"wearers": wearers | {wearer: memory}})
+        if wearer != self.wearer:
+            return self.model_copy(update={"wearers": wearers})
+        # all that the stream knows is of that person; numbers go on, so that none is given out twice
+        return AgentState(
+            wearers=wearers, next_fit=self.next_fit, desired=self.desired, desired_version=self.desired_version,
+            stored_before=self.stored_before,
+        )  # fmt: skip
+
+    def remember(self, what: str, from_version: int | None, to_version: int | None) -> None:
+        memory = self.wearers.setdefault(self.wearer, WearerMemory())
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        memory.history.append(Change(time=now, what=what, from_version=from_version, to_version=to_version))
+        del memory.history[:-_HISTORY]
 
     def totals(self) -> Totals:
         return Totals(

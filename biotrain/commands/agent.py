@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,6 +88,18 @@ def main(
         "page-hinkley"
     ),
     risk: Annotated[float, typer.Option(help="Commit only if the test on held-out windows has p at most this.")] = 0.05,
+    hours: Annotated[
+        list[str] | None, typer.Option(help="Adapt only then, HH:MM-HH:MM local time (repeat it).")
+    ] = None,
+    only_charging: Annotated[bool, typer.Option("--only-charging", help="Adapt only on the charger.")] = False,
+    min_battery: Annotated[float, typer.Option(help="Least charge for an adaptation off the charger, 0 to 1.")] = 0.0,
+    max_temperature: Annotated[float | None, typer.Option(help="Of the wearable, °C: no adaptation above it.")] = None,
+    long_steps: Annotated[
+        int, typer.Option(help="Fits with fewer optimiser steps wait for neither hours nor charger.")
+    ] = 0,
+    conditions: Annotated[
+        Path | None, typer.Option(help="JSON file with battery, charging, temperature_c, where the wearable is silent.")
+    ] = None,
     epochs: Annotated[int, typer.Option(help="Of one adaptation to drift.")] = 10,
     telemetry_period: Annotated[float, typer.Option(help="Seconds between telemetry messages.")] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line when ready, one with the totals.")] = False,
@@ -140,13 +153,22 @@ def main(
                 "adapt": adapt,
                 "detector": detector,
                 "risk": risk,
+                "occasion": {
+                    "hours": tuple(hours or ()),
+                    "only_charging": only_charging,
+                    "min_battery": min_battery,
+                    "max_temperature_c": max_temperature,
+                    "long_steps": long_steps,
+                },
+                "conditions": conditions,
                 "fit": {"epochs": epochs},
                 "telemetry_period_s": telemetry_period,
             }
         )
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        option = "--" + "-".join(str(part) for part in first["loc"]).replace("_", "-")
+        parts = [part for part in first["loc"] if isinstance(part, str) and part not in ("occasion", "fit")]
+        option = "--" + re.sub(r"_(s|c|mb)$", "", "-".join(parts)).replace("_", "-")
         raise UserError(f"{option}: {first['msg']} (given: {first['input']!r})") from None
     asyncio.run(_run(settings, as_json))
 

@@ -107,6 +107,12 @@ def test_the_configuration_for_a_fleet_is_one_that_mosquitto_takes(repository: P
     assert still_there, (tmp_path / "log").read_text()
     assert "Error" not in (tmp_path / "log").read_text()
     stated = {line.split()[0] for line in mosquitto.configuration("127.0.0.1", 1, None).splitlines()}
-    for limit in ("max_packet_size", "max_queued_messages", "max_queued_bytes", "max_inflight_messages", "set_tcp_nodelay"):
+    for limit in (
+        "max_packet_size",
+        "max_queued_messages",
+        "max_queued_bytes",
+        "max_inflight_messages",
+        "set_tcp_nodelay",
+    ):
         assert limit in stated
         assert limit in text
