@@ -95,10 +95,11 @@ static uint32_t bank_offset(uint32_t wearer, uint32_t place) {
     return BT_AT_BANKS + (BT_BANKS * wearer + place) * (uint32_t)BT_BANK_BYTES;
 }
 
-/* In pieces of a sector: a flash writes no other way, and a cut can come between any two. */
+/* In pieces that end where sectors do: a flash writes no other way, and a cut can come between any two. */
 static bt_status write_pieces(bt_port *port, uint32_t offset, const uint8_t *from, uint32_t count) {
     for (uint32_t done = 0; done < count;) {
-        const uint32_t left = count - done, piece = left < BT_STORAGE_SECTOR ? left : BT_STORAGE_SECTOR;
+        const uint32_t left = count - done, room = BT_STORAGE_SECTOR - (offset + done) % BT_STORAGE_SECTOR;
+        const uint32_t piece = left < room ? left : room;
         if (bt_port_storage_write(port, offset + done, from + done, piece)) return BT_STORAGE_FAILED;
         done += piece;
     }
@@ -146,14 +147,14 @@ bt_status bt_store_read_weights(const bt_store *store, const bt_stored *which, u
     return read_checked(store->port, bank_offset(store->state.active, which->place), which, to, most);
 }
 
-/* Only what is not zero already: a wearer's banks are mostly empty, and flash wears. */
+/* Only what holds something: a wearer's banks are mostly zeros, or as flash leaves them, and flash wears. */
 static bt_status overwrite(bt_port *port, uint32_t offset, uint32_t count) {
     uint8_t bytes[256];
     for (uint32_t at = 0; at < count; at += sizeof bytes) {
-        bool empty = true;
+        bool empty = true, erased = true;
         if (bt_port_storage_read(port, offset + at, bytes, sizeof bytes)) return BT_STORAGE_FAILED;
-        for (uint32_t i = 0; i < sizeof bytes; i++) empty = empty && bytes[i] == 0;
-        if (empty) continue;
+        for (uint32_t i = 0; i < sizeof bytes; i++) empty = empty && bytes[i] == 0, erased = erased && bytes[i] == 0xff;
+        if (empty || erased) continue;
         memset(bytes, 0, sizeof bytes);
         if (bt_port_storage_write(port, offset + at, bytes, sizeof bytes)) return BT_STORAGE_FAILED;
     }
