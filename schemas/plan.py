@@ -168,6 +168,18 @@ def _checksum(signed: bytes) -> int:
     return zlib.crc32(signed[16:], zlib.crc32(signed[:12]))
 
 
+def plan_sections(file: bytes) -> dict[str, bytes]:
+    """What stands in a plan that `read_plan` takes: `views`, `constants`, `code 0` (of `Entry.PREPROCESS`), ..."""
+    read_plan(file)
+    found: dict[str, bytes] = {}
+    for index in range(_HEADER.unpack_from(file)[27]):
+        kind, offset, size, _ = _SECTION.unpack_from(file, _HEADER_BYTES + index * _SECTION.size)
+        code = kind - _Section.CODE
+        name = f"code {code}" if 0 <= code < len(Entry) else _Section(kind).name.lower()
+        found[name] = file[offset : offset + size]
+    return found
+
+
 def read_plan(file: bytes) -> Plan:
     """Raises PlanError, naming what is wrong: no plan, another version, cut, or altered."""
     if len(file) < _HEADER_BYTES or file[:4] != MAGIC:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from schemas.errors import UserError
 from service.store import tables
 from service.store.place import find_place
+from service.tensorboard import write_tensorboard
 
 #: Name of the file and its table; each row begins with what every message has.
 NOUNS = {
@@ -49,11 +50,14 @@ def export(
         raise UserError(f"store {place.shown}: there is no such file")
     if form == "parquet":
         _need_parquet()
-    folder.mkdir(parents=True, exist_ok=True)
+    if form != "tensorboard":
+        folder.mkdir(parents=True, exist_ok=True)
     counts: dict[str, int] = {}
     engine = create_engine(place.writing)
     try:
         with engine.connect().execution_options(stream_results=True, yield_per=_AT_ONCE) as connection:
+            if form == "tensorboard":
+                return {"adaptations": write_tensorboard(connection, folder, since, progress)}
             for noun in nouns:
                 counts[noun] = _export_one(connection, noun, folder / f"{noun}.{form}", form, since, progress)
     except SQLAlchemyError as error:

@@ -70,6 +70,13 @@ if [ "$level" = test ] && ! have clang; then
   "${sudo_[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq clang >/dev/null 2>&1 ||
     say "clang could not be installed: the fuzzing tests will be skipped"
 fi
+promtool() {  # from Debian's package of Prometheus, whose service nobody here needs
+  [ "$level" = test ] && [ ! -x .venv/bin/promtool ] && ! have promtool && have apt-get && have dpkg-deb || return 0
+  local place=$PWD/.venv/promtool
+  mkdir -p "$place" && (cd "$place" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb .) >/dev/null 2>&1 &&
+    mv "$place/usr/bin/promtool" .venv/bin/ || say "promtool is not to be had: the checks of alert rules will be skipped"
+  rm -rf "$place"
+}
 if [ ! -x .venv/bin/python ]; then
   python=$(find_python) || { install_system "Python 3.11 or newer" python3 python3-venv; python=$(find_python); } ||
     fail "Python 3.11 or newer is needed; name it with PYTHON=/path/to/python3 make setup"
@@ -92,5 +99,6 @@ pip install -q "${build_tools[@]}"
 pip install -q --no-build-isolation -e ".$extras" ||
   fail "the installation failed; what pip said stands above"
 .venv/bin/biotrain --version >/dev/null
+promtool
 echo "$state" > ".venv/.setup-$level"
 say "done"

@@ -14,6 +14,7 @@ import typer
 class Form(StrEnum):
     CSV = "csv"
     PARQUET = "parquet"
+    TENSORBOARD = "tensorboard"
 
 
 def main(
@@ -21,7 +22,9 @@ def main(
         "sqlite:///biotrain.db"
     ),
     out: Annotated[Path, typer.Option(help="Folder to write into; made when it is not there.")] = Path("export"),
-    form: Annotated[Form, typer.Option("--format", help="csv, or parquet (with the extra of that name).")] = Form.CSV,
+    form: Annotated[
+        Form, typer.Option("--format", help="csv; parquet, or tensorboard: adaptations as event files.")
+    ] = Form.CSV,
     only: Annotated[list[str] | None, typer.Option(help="telemetry, drift, ...; repeatable; all without.")] = None,
     since: Annotated[datetime | None, typer.Option(help="What arrived from then on, UTC.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as one JSON object.")] = False,
@@ -31,6 +34,7 @@ def main(
     Example:
 
         biotrain export --store sqlite:///biotrain.db --format parquet --only telemetry --out export
+        biotrain export --store sqlite:///biotrain.db --format tensorboard --out runs
     """
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -51,4 +55,5 @@ def main(
     if as_json:
         print(json.dumps({"folder": str(out), "rows": counts}))
     else:
-        print("\n".join(f"{count:>12,}  {out / name}.{form}" for name, count in counts.items()))
+        ending = "" if form is Form.TENSORBOARD else f".{form}"
+        print("\n".join(f"{count:>12,}  {out / name}{ending}" for name, count in counts.items()))
