@@ -10,6 +10,7 @@ from device_agent.context import Context
 from device_agent.sources.registry import Material
 from device_agent.sources.source import Layout
 from device_agent.wearable.api import Wearable, WearableError, WearableInfo, WearableLost
+from device_agent.wearer import choose_wearer
 from schemas.errors import UserError
 
 _log = structlog.get_logger("agent")
@@ -40,9 +41,15 @@ async def _open(context: Context, wearable: Wearable, material: Material) -> Non
             new_stream = True
     if not wearable.info.plan_hash:
         raise UserError("the wearable holds no plan: give --plan FILE and --weights FILE (see `biotrain pretrain`)")
+    if settings.wearer is not None:
+        await choose_wearer(wearable, settings.wearer)
     # Afterwards the wearable's own weights count: they are what it has learned.
-    if settings.weights is not None and new_stream:
+    if settings.weights is not None and (new_stream or not wearable.info.weights_version):
         await wearable.write_weights(_read(settings.weights, "--weights"))
+    if settings.wearer is not None and not wearable.info.weights_version:
+        raise UserError(
+            f"wearer {settings.wearer!r} has no weights for this plan on the wearable yet: give --weights FILE to begin with"
+        )
     if material.layout is not None:
         check_fits(wearable.info, material.layout)
     context.info = wearable.info

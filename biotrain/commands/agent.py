@@ -41,7 +41,9 @@ def main(
     group: Annotated[
         list[str] | None, typer.Option(help="Obey this group's commands, too (repeat it; every device is in `all`).")
     ] = None,
-    wearer: Annotated[str | None, typer.Option(help="Who wears it.")] = None,
+    wearer: Annotated[
+        str | None, typer.Option(help="Who wears it: the device serves, and adapts, that person's weights.")
+    ] = None,
     state_dir: Annotated[Path, typer.Option(help="Holds the outbox and what must survive a restart.")] = Path(
         "agent-state"
     ),

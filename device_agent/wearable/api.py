@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from device_agent.sources.window import Window
+from schemas.link.messages import Wearers
 
 
 class WearableError(Exception):
@@ -247,3 +248,14 @@ class Wearable(Protocol):
     async def stop_recording(self) -> None: ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class KeepsWearers(Wearable, Protocol):
+    """A wearable that holds several people's weights."""
+
+    async def wearers(self) -> Wearers:
+        """Whose weights it holds, and whose serve. Raises WearableError UNSUPPORTED for firmware that knows one only."""
+
+    async def choose_wearer(self, name: str) -> int:
+        """That person's weights serve from now on, their version; 0 for none. The ring is empty then."""

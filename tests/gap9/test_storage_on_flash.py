@@ -33,7 +33,7 @@ class Flash:
         return held.raw
 
     def write(self, offset: int, data: bytes) -> bool:
-        return self._c.chip_write(self._chip, offset, data, len(data)) == 0
+        return int(self._c.chip_write(self._chip, offset, data, len(data))) == 0
 
     def most_worn(self) -> int:
         return int(self._c.chip_most_worn(self._chip))
