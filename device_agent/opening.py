@@ -48,7 +48,7 @@ async def _open(context: Context, wearable: Wearable, material: Material) -> Non
         await wearable.write_weights(_read(settings.weights, "--weights"))
     if settings.wearer is not None and not wearable.info.weights_version:
         raise UserError(
-            f"wearer {settings.wearer!r} has no weights for this plan on the wearable yet: give --weights FILE to begin with"
+            f"wearer {settings.wearer!r} has no weights for this plan on the wearable yet: give --weights FILE"
         )
     if material.layout is not None:
         check_fits(wearable.info, material.layout)

@@ -11,8 +11,8 @@ _log = structlog.get_logger("agent")
 
 
 async def choose_wearer(wearable: Wearable, name: str) -> None:
-    """That person's weights serve from now on. A new person begins with those of the place without a name, which a device
-    is delivered with, if there are any. Raises UserError when the device has no place left, WearableError otherwise.
+    """That person's weights serve from now on. A new person begins with those of the place without a name, which a
+    device is delivered with, if there are any. Raises UserError when the device has no place left, else WearableError.
     """
     if not isinstance(wearable, KeepsWearers):
         return

@@ -30,6 +30,9 @@ def main(
         Port, typer.Option(help="This computer's processor, or an emulated RV32IMAFC machine.")
     ] = Port.HOST,
     cores: Annotated[int, typer.Option(help="Cores that share the work: 1, 2, 4 or 8; for --port riscv.")] = 1,
+    uart: Annotated[
+        bool, typer.Option("--uart", help="The link goes over the emulated board's UART; for --port riscv.")
+    ] = False,
     watchdog: Annotated[
         float, typer.Option(help="Start again when nothing was served for so many seconds; 0: never.", min=0, max=3600)
     ] = 30.0,
@@ -53,12 +56,14 @@ def main(
             raise UserError(f"{name} {path}: the folder {path.absolute().parent} does not exist; make it first")
     if cores != 1 and port is Port.HOST:
         raise UserError("--cores is for --port riscv: on this computer the wearable is one thread")
+    if uart and port is Port.HOST:
+        raise UserError("--uart is for --port riscv: on this computer the link goes to --listen or --serial itself")
     recording = None if record is None else _convert(record, storage)
     if port is Port.RISCV:
         from biotrain.riscv.wearable import RiscvWearable
 
         RiscvWearable(
-            storage, listen, log, plan, weights, device_id, recording, speed, cores, as_json, serial, watchdog
+            storage, listen, log, plan, weights, device_id, recording, speed, cores, as_json, serial, uart, watchdog
         ).run()
     else:
         _become_host_wearable(

@@ -36,6 +36,8 @@ class RiscvWearable:
     as_json: bool = False
     serial: Path | None = None
     """A terminal device that the link goes over instead of TCP."""
+    uart: bool = False
+    """The link goes over the board's UART instead of the paravirtual line: slower, and as on a real serial port."""
     watchdog_s: float = 30.0
     """The device starts again when it has served nothing for so long; 0: never."""
 
@@ -53,11 +55,14 @@ class RiscvWearable:
             line = f"serial,id=link,path={_terminal(self.serial)}"
         folder = self._folder(address)
         arguments = {"logged": _last_logged(self.log), "speed": max(1, round(self.speed * 100))}
-        arguments["watchdog"] = round(self.watchdog_s * 1000)
+        arguments |= {"watchdog": round(self.watchdog_s * 1000), "uart": int(self.uart)}
         words = machine_words(elf, cores=self.cores, arguments=arguments)
         words += ["-chardev", line]
-        words += ["-global", "virtio-mmio.force-legacy=false", "-device", "virtio-serial-device"]
-        words += ["-device", "virtconsole,chardev=link"]
+        if self.uart:
+            words += ["-serial", "chardev:link"]
+        else:
+            words += ["-global", "virtio-mmio.force-legacy=false", "-device", "virtio-serial-device"]
+            words += ["-device", "virtconsole,chardev=link"]
         os.chdir(folder)
         # the same process from here on: signals and exit code are the machine's own
         os.execv(words[0], words)  # noqa: S606  no shell, fixed arguments

@@ -255,7 +255,7 @@ class KeepsWearers(Wearable, Protocol):
     """A wearable that holds several people's weights."""
 
     async def wearers(self) -> Wearers:
-        """Whose weights it holds, and whose serve. Raises WearableError UNSUPPORTED for firmware that knows one only."""
+        """Whose weights it holds, and whose serve. Raises WearableError UNSUPPORTED where firmware knows one only."""
 
     async def choose_wearer(self, name: str) -> int:
         """That person's weights serve from now on, their version; 0 for none. The ring is empty then."""

@@ -55,9 +55,9 @@ async def test_a_person_without_weights_and_one_too_many_are_told(
     real: AgentSettings, keeper: Keeper, wearable: Process, tmp_path: Path
 ) -> None:
     await stream(real, "anna")
-    with pytest.raises(UserError, match="'ben' has no weights .* give --weights"):
+    with pytest.raises(UserError, match=r"'ben' has no weights .* give --weights"):
         await stream(real, "ben", weights=None)
     await stream(real, "carl")
-    with pytest.raises(UserError, match="'dora'.*every place for a wearer is taken.*biotrain wearer erase"):
+    with pytest.raises(UserError, match=r"'dora'.*every place for a wearer is taken.*biotrain wearer erase"):
         await stream(real, "dora")
     assert [one.name for one in (await known(wearable)).known] == ["", "anna", "ben", "carl"]

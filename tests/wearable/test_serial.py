@@ -65,8 +65,8 @@ def cable() -> Iterator[Cable]:
     cable.close()
 
 
-def start(cable: Cable, folder: Path, port: str) -> subprocess.Popen[str]:
-    words = ["--port", port, "--storage", str(folder / "flash"), "--serial", cable.ends[1], "--json"]
+def start(cable: Cable, folder: Path, port: str, *more: str) -> subprocess.Popen[str]:
+    words = ["--port", port, "--storage", str(folder / "flash"), "--serial", cable.ends[1], "--json", *more]
     process = subprocess.Popen(
         [sys.executable, "-m", "biotrain", "wearable", *words], stdout=subprocess.PIPE, text=True
     )
@@ -83,14 +83,17 @@ def stop(process: subprocess.Popen[str], how: signal.Signals = signal.SIGTERM) -
     process.stdout.close()
 
 
-@pytest.mark.parametrize("port", ["host", pytest.param("riscv", marks=pytest.mark.slow)])
-async def test_a_wearable_is_fed_trained_and_restarted_over_a_serial_line(cable, model, tmp_path, port):
+@pytest.mark.parametrize(
+    ("port", "line"),
+    [("host", []), *(pytest.param("riscv", line, marks=pytest.mark.slow) for line in ([], ["--uart"]))],
+)
+async def test_a_wearable_is_fed_trained_and_restarted_over_a_serial_line(cable, model, tmp_path, port, line):
     if port == "riscv":
         from biotrain.riscv.image import COMPILER, EMULATOR, _find
 
         if not all(_find(name) for name in (COMPILER, EMULATOR)):
             pytest.skip("needs the cross compiler and the emulator (docs/riscv.md)")
-    process = start(cable, tmp_path, port)
+    process = start(cable, tmp_path, port, *line)
     wearable = await connect(f"serial://{cable.ends[0]}", timing=QUICK)
     try:
         await provision(wearable, model.plan, model.weights)
@@ -101,7 +104,7 @@ async def test_a_wearable_is_fed_trained_and_restarted_over_a_serial_line(cable,
         assert await wearable.commit() == 2
         committed = await wearable.read_weights()
         stop(process, signal.SIGKILL)
-        process = start(cable, tmp_path, port)
+        process = start(cable, tmp_path, port, *line)
         assert await wearable.read_weights() == committed  # the same object: the link has come back by itself
         assert (wearable.info.boot, wearable.info.weights_version) == (2, 2)
         cable.plugged = False

@@ -68,7 +68,7 @@ void bt_riscv_sleep(bt_port *port, uint64_t due_us, bool sending) {
     BT_CSR_WRITE("mie", 0);
     const uint32_t source = bt_claim_interrupt();
     if (!source) return;
-    bt_console_acknowledge(&port->console);
+    if (!port->uart) bt_console_acknowledge(&port->console);
     bt_complete_interrupt(source);
 }
 

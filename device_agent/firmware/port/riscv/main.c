@@ -6,6 +6,7 @@
 #include "../../app/app.h"
 #include "riscv.h"
 #include "semihosting.h"
+#include "uart.h"
 
 int main(void);
 
@@ -59,11 +60,11 @@ static void accept_files(bt_app *app, const bt_memory *memory) {
 }
 
 size_t bt_port_receive(bt_port *port, uint8_t *to, size_t most) {
-    return bt_console_receive(&port->console, to, most);
+    return port->uart ? bt_uart_receive(to, most) : bt_console_receive(&port->console, to, most);
 }
 
 size_t bt_port_send(bt_port *port, const uint8_t *from, size_t count) {
-    return bt_console_send(&port->console, from, count);
+    return port->uart ? bt_uart_send(from, count) : bt_console_send(&port->console, from, count);
 }
 
 static void serve(bt_app *app, bt_port *port) {
@@ -89,7 +90,11 @@ int main(void) {
     const bt_status status = bt_app_start(&app, &port, &memory, device_id);
     if (status != BT_OK) refuse("could not start: ", status);
     accept_files(app, &memory);
-    if (!bt_console_start(&port.console)) refuse("the machine has no serial line for the link", BT_OK);
+    port.uart = bt_argument("uart", 0) != 0;
+    if (port.uart)
+        bt_uart_start();
+    else if (!bt_console_start(&port.console))
+        refuse("the machine has no serial line for the link", BT_OK);
     bt_say(ready);
     port.watchdog_us = 1000ull * bt_argument("watchdog", 0); /* milliseconds */
     serve(app, &port);

@@ -26,7 +26,8 @@ typedef struct bt_cluster_count {
 struct bt_port {
     uint32_t cores;
     bt_cluster_count cluster;
-    bt_console console; /* the link */
+    bt_console console; /* the link, unless it goes over the board's UART */
+    bool uart;
     uint64_t watchdog_us, watched_us; /* 0: no watchdog; when it was last told to wait */
     int storage;
     int event_log; /* negative: none */

@@ -1,0 +1,63 @@
+"""The agent adapts over a real serial port: two terminal devices with a cable between them, and at its other end the
+virtual wearable, or the emulated board's own UART."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from device_agent.settings import AgentSettings, FitSettings
+from device_agent.start import run_agent
+from schemas.adaptation import Adaptation, Phase
+from schemas.command import Verb
+from schemas.state import DeviceState, State
+from schemas.telemetry import Telemetry
+from tests.agent.conftest import Keeper
+from tests.agent.real import model
+from tests.wearable.test_serial import cable, start, stop
+
+__all__ = ["cable"]  # a fixture
+
+
+@pytest.mark.parametrize("port", ["host", pytest.param("riscv", marks=pytest.mark.slow)])
+async def test_the_agent_adapts_over_a_serial_port(
+    cable, settings: AgentSettings, keeper: Keeper, tmp_path: Path, port: str
+) -> None:
+    if port == "riscv":
+        from biotrain.riscv.image import COMPILER, EMULATOR, _find
+
+        if not all(_find(name) for name in (COMPILER, EMULATOR)):
+            pytest.skip("needs the cross compiler and the emulator (docs/riscv.md)")
+    log = tmp_path / "log"
+    process = start(cable, tmp_path, port, "--log", str(log), *(["--uart"] if port == "riscv" else []))
+    chosen = settings.model_copy(
+        update={
+            "wearable": f"serial://{cable.ends[0]}",
+            "sessions": (1,),
+            "trials": 400,
+            "speed": 200.0 if port == "host" else 60.0,
+            "calibrate_windows": None,
+            "adapt": "never",
+            "fit": FitSettings(epochs=2),
+            **model(tmp_path),
+        }
+    )
+    task = asyncio.create_task(run_agent(chosen))
+    try:
+        await keeper.until(lambda: sum(t.windows for t in keeper.of(Telemetry)) > 110)
+        await keeper.command("a1", Verb.ADAPT)
+        ends = (Phase.COMMITTED, Phase.ROLLED_BACK, Phase.FAILED)
+        await keeper.until(lambda: any(a.phase in ends for a in keeper.of(Adaptation)))
+        (end,) = [a for a in keeper.of(Adaptation) if a.phase in ends]
+        assert end.phase in (Phase.COMMITTED, Phase.ROLLED_BACK), end.reason  # judged, on either side
+        kinds = [json.loads(line)["kind"] for line in log.read_text().splitlines()]
+        assert kinds.count("FIT_DONE") == 1
+        assert keeper.of(State)[-1].state in (DeviceState.ONLINE, DeviceState.ADAPTING)
+        assert sum(t.windows for t in keeper.of(Telemetry)) > 110
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        stop(process)
