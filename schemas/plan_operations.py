@@ -169,4 +169,24 @@ OPERATIONS: dict[str, Operation] = {
     # ReLU and average pool behind such a norm
     "active_sums": Operation(73, ("x", "statistics", "y", "active", "counts"), ("active", "counts"), _POOL),
     "pooled_norm_sums": Operation(74, ("dy", "active", "counts", "sums"), ("sums",), _POOL),
+    # group norm, ReLU and average pool in one sweep; g: the gradient behind the norm
+    "norm_relu_pool_forward": Operation(
+        75, ("x", "statistics", "gamma", "beta", "y"), ("y",), ("cell",), in_place=("x", "y")
+    ),
+    "norm_relu_pool_backward_sums": Operation(
+        76,
+        ("dy", "x", "statistics", "gamma", "beta", "sums", "g"),
+        ("sums", "g"),
+        ("cell",),
+        optional=("g",),
+        in_place=("x", "g"),
+    ),
+    "norm_relu_pool_backward": Operation(
+        77,
+        ("dy", "x", "statistics", "means", "gamma", "beta", "dx"),
+        ("dx",),
+        ("cell",),
+        in_place=("x", "dx"),
+        also_in_place=("dy", "dx"),
+    ),
 }

@@ -17,7 +17,7 @@ def model_step(model: str, batch: int) -> dict[str, Any]:
     network = compile_network(model, batch)
     run = TrainingRun(steps=1, batch=batch, learning_rate=1e-3)
     trained = train(
-        network.plan, network.weights, network.counts, network.scale, network.labels, run, cluster=gap9.CORES
+        network.plan, network.weights, network.counts, network.scale, network.labels, run, cluster=gap9.CORES, each=True
     )  # fmt: skip
     windows, step = trained.run_counts, trained.step_counts[0]
     path = sum(count.path for count in windows) / batch + step.path / batch
@@ -32,6 +32,9 @@ def model_step(model: str, batch: int) -> dict[str, Any]:
         "batch": batch,
         "instructions_per_sample": round(trained.instructions_per_sample(batch)),
         "path_instructions_per_sample": round(path),
+        "path_instructions_of_operations": {
+            name: round(count / batch) for name, count in sorted(trained.of_operation.items(), key=lambda pair: -pair[1])
+        },
         "meetings_per_sample": round(meetings),
         "moved_bytes_per_sample": round(moved_a_sample),
         "gap9": asdict(gap9.at(gap9.FASTEST, cycles, how)),

@@ -112,11 +112,13 @@ def count_step(model: str, batch: int) -> dict[str, Any]:
 
     network: Network = compile_network(model, batch)
     run = TrainingRun(steps=1, batch=batch, learning_rate=1e-3)
-    trained = train(network.plan, network.weights, network.counts, network.scale, network.labels, run)
+    trained = train(network.plan, network.weights, network.counts, network.scale, network.labels, run, each=True)
+    spent = sorted(trained.of_operation.items(), key=lambda pair: -pair[1])
     return {
         "model": model,
         "batch": batch,
         "port": "riscv",
         "instructions_per_sample": round(trained.instructions_per_sample(batch)),
         "instructions_of_update": trained.step_instructions[0],
+        "instructions_of_operations": {name: round(count / batch) for name, count in spent},
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from biotrain.riscv.machine import machine_words
 from device_agent.wearable.recording_file import pack_recording
 from schemas.errors import UserError
 from schemas.plan import Region, read_plan
+from schemas.plan_operations import OPERATIONS
 
 _SETTINGS = struct.Struct("<IIIIfffIffff")
 _RUN, _STEP = struct.Struct("<fQQQQ"), struct.Struct("<QQQQ")
@@ -77,6 +78,8 @@ class Trained:
     """Each optimiser step."""
     run_counts: tuple[ClusterCount, ...] = ()
     step_counts: tuple[ClusterCount, ...] = ()
+    of_operation: dict[str, int] = field(default_factory=dict)
+    """Instructions of the whole run by operation, where they were asked for."""
 
     def instructions_per_sample(self, batch: int) -> float:
         """A training window and its share of the optimiser step, in the middle of all steps."""
@@ -96,9 +99,11 @@ def train(
     *,
     cores: int = 1,
     cluster: int = 0,
+    each: bool = False,
     timeout_s: float = 600.0,
 ) -> Trained:
-    """`counts` [windows, channels, samples]. `cluster`: one core runs, and counts what so many would share.
+    """`counts` [windows, channels, samples]. `cluster`: one core runs, and counts what so many would share; `each`:
+    it counts what each operation takes.
 
     Raises UserError with the image's own words when it refuses.
     """
@@ -110,7 +115,7 @@ def train(
         "training": run.pack(),
         "recording": pack_recording(counts, scale, labels, header.sampling_rate_hz),
     }
-    arguments = {"cluster": cluster} if cluster else None
+    arguments = ({"cluster": cluster} if cluster else {}) | ({"each": 1} if each else {})
     words = machine_words(image(TRAINING_IMAGE), cores=cores, counting=counting, arguments=arguments)
     with tempfile.TemporaryDirectory(prefix="biotrain-riscv-") as folder:
         for name, content in files.items():
@@ -138,8 +143,12 @@ def _read(result: bytes, steps: int, runs: int, value_bytes: int, counting: bool
             at += _RUN.size
         step_counts.append(ClusterCount(*_STEP.unpack_from(result, at)))
         at += _STEP.size
-    assert len(result) == at + value_bytes
+    values, at = result[at : at + value_bytes], at + value_bytes
     if not counting:
-        return Trained(result[at:], tuple(losses), (), ())
+        return Trained(values, tuple(losses), (), ())
     run_instructions, step_instructions = (tuple(c.instructions for c in each) for each in (counts, step_counts))
-    return Trained(result[at:], tuple(losses), run_instructions, step_instructions, tuple(counts), tuple(step_counts))
+    spent = np.frombuffer(result[at:], np.uint64)
+    named = {name: int(spent[spec.number]) for name, spec in OPERATIONS.items() if len(spent) and spent[spec.number]}
+    return Trained(
+        values, tuple(losses), run_instructions, step_instructions, tuple(counts), tuple(step_counts), named
+    )  # fmt: skip

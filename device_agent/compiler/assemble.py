@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from device_agent.compiler.batch import tracking, widen
 from device_agent.compiler.differentiate import Streams, inference, training, update
-from device_agent.compiler.in_place import reuse_parts, share_storage
+from device_agent.compiler.fuse import fuse
+from device_agent.compiler.in_place import reuse_parts, reuse_rounds, share_storage
 from device_agent.compiler.ir import Graph, Program, Value
 from device_agent.compiler.schedule import drop_views
 from device_agent.compiler.training_options import Loss, Optimizer
@@ -23,6 +24,8 @@ class Task:
     batch: int
     together: bool
     """Batch norms are exact: the training program runs over all windows of a batch."""
+    fused: bool = True
+    """Rows of norm, activation and pool become one operation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,13 @@ def assemble(task: Task, streams: Streams) -> Programs:
     inferring = drop_views(inference(graph, streams))
     learning, loss = training(graph, task.loss, task.class_weights, inputs, streams)
     drop_views(learning)
+    if task.fused:
+        for program in (inferring, learning):
+            fuse(program)
     updating = update(graph, task.optimizer)
     if inputs is not None:
         widen(learning, task.batch, frozenset({inputs.storage, loss.storage}))
         updating.ops += tracking(graph.ops, learning)
     for program in (inferring, learning):
-        reuse_parts(share_storage(program))
+        reuse_rounds(reuse_parts(share_storage(program)))
     return Programs(inferring, learning, updating, loss, inputs)

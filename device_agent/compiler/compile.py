@@ -138,7 +138,7 @@ def compile_model(
             f"exact batch norm needs a batch of 2 to {MAX_BATCH} windows, got {batch}: "
             "choose norm group or frozen to train on single windows"
         )
-    task = Task(graph, loss, class_weights, optimizer, batch, together)
+    task = Task(graph, loss, class_weights, optimizer, batch, together, "fuse" in techniques)
     planned = plan_memory(task, preparing, budget, techniques)
     made, arena = planned.programs, planned.arena
     watch("differentiate", print_ops(made.train.ops))

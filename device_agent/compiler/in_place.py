@@ -38,7 +38,10 @@ def share_storage(program: Program, keep: frozenset[Storage] = frozenset()) -> P
         for pair in (spec.in_place, spec.also_in_place):
             if pair is None:
                 continue
-            old, new = (op.operand(name).storage for name in pair)
+            first, second = (op.optional(name) for name in pair)
+            if first is None or second is None:
+                continue
+            old, new = first.storage, second.storage
             others = [v for n, v in zip(spec.operands, op.operands, strict=True) if n not in pair and v is not None]
             if any(value.storage is old for value in others):
                 continue
@@ -48,6 +51,42 @@ def share_storage(program: Program, keep: frozenset[Storage] = frozenset()) -> P
                     _merge(uses, pinned, old, new)
                     break
     return program
+
+
+def reuse_rounds(program: Program) -> Program:
+    """What lives in single rounds of a loop goes where its input lay, whose part nobody reads again."""
+    uses, loops = _uses(program), find_loops(program.ops)
+    pinned = {value.storage for value in program.pinned}
+    for at, op in enumerate(program):
+        if op.kind in (RESHAPE, LOOP, END_LOOP):
+            continue
+        spec = OPERATIONS[op.kind]
+        for pair in (spec.in_place, spec.also_in_place):
+            if pair is None:
+                continue
+            first, second = (op.optional(name) for name in pair)
+            if first is None or second is None or not _goes_into_part(first, second, at, uses, loops, pinned):
+                continue
+            old, new = first.storage, second.storage
+            for value in uses[new].values:
+                value.storage, value.step = old, first.step
+            uses[old] = uses[old].joined(uses.pop(new))
+            break
+    return program
+
+
+def _goes_into_part(
+    first: Value, second: Value, at: int, uses: dict[Storage, _Uses], loops: list[LoopSpan], pinned: set[Storage]
+) -> bool:
+    old, new = first.storage, second.storage
+    around = [loop for loop in loops if at in loop]
+    if len(around) != 1 or around[0].windows or not first.step or second.step or second.bytes != new.bytes:
+        return False
+    if not old.region is new.region is Region.ARENA or old in pinned or new in pinned or first.bytes != new.bytes:
+        return False
+    if uses[old].at[-1] != at or uses[new].at[0] != at or uses[new].at[-1] not in around[0]:
+        return False
+    return all(value.step == first.step and value.bytes == first.bytes for value in uses[old].inside(around[0]))
 
 
 def reuse_parts(program: Program) -> Program:

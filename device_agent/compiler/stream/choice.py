@@ -8,7 +8,7 @@ from itertools import product
 
 from device_agent.compiler.stream.chains import CONV, NORMS, Chain
 
-ALL = frozenset({"rounds", "drop", "transient", "pooled_sums", "first_layer", "gradients_twice", "drop_output"})
+ALL = frozenset({"rounds", "drop", "transient", "pooled_sums", "first_layer", "gradients_twice", "drop_output", "fuse"})
 """The techniques, by the names of their switches."""
 
 

@@ -54,6 +54,7 @@ static void run_entry(bt_engine *engine, bt_entry entry, bt_bank bank, const bt_
     engine->region[BT_REGION_WEIGHTS] = bt_engine_weights(engine, bank);
     bt_run counted = *run;
     counted.touched = engine->touched;
+    counted.spent = engine->spent;
     bt_execute(engine->plan, entry, engine->region, engine->operations, &counted);
 }
 

@@ -87,7 +87,9 @@ void bt_execute(const bt_plan *plan, bt_entry entry, uint8_t *const region[BT_RE
             for (uint32_t i = 0; i < in.immediates; i++) operands.immediate[i] = in.immediate[i];
             operands.run = &current;
             if (run->touched) count_touched(run->touched, &operands, in.views, region);
+            const uint64_t before = run->spent ? bt_port_instructions(run->port) : 0;
             operations[in.code].run(&operands);
+            if (run->spent) run->spent[in.code] += bt_port_instructions(run->port) - before;
             if (run->fault && !run->fault->found)
                 look_for_fault(run->fault, &operands, &operations[in.code], region[BT_REGION_WEIGHTS]);
         }

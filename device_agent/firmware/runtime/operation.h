@@ -42,6 +42,7 @@ typedef struct bt_run {
     uint32_t dropout_seed, first_window;
     bt_fault *fault; /* NULL: nobody looks */
     uint32_t *touched; /* of each region, the end of what was ever used; NULL: nobody counts */
+    uint64_t *spent; /* instructions of each operation, by number; NULL: nobody counts */
 } bt_run;
 
 typedef struct bt_operands {

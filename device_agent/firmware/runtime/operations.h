@@ -72,7 +72,10 @@ enum { BT_OP_END = 0, BT_OP_LOOP = 1, BT_OP_END_LOOP = 2, BT_OP_WINDOW = 3, BT_O
     X(tap_covariance, 71, 3, 11, 0x06)                     \
     X(normed_weight_gradient, 72, 8, 1, 0x80)              \
     X(active_sums, 73, 5, 4, 0x18)                         \
-    X(pooled_norm_sums, 74, 4, 4, 0x08)
+    X(pooled_norm_sums, 74, 4, 4, 0x08)                    \
+    X(norm_relu_pool_forward, 75, 5, 1, 0x10)              \
+    X(norm_relu_pool_backward_sums, 76, 7, 1, 0x60)        \
+    X(norm_relu_pool_backward, 77, 7, 1, 0x40)
 
 #define BT_NUMBER_OF(name, number, views, immediates, writes) BT_NUMBER_##name = (number),
 enum { BT_OPERATIONS(BT_NUMBER_OF) BT_NUMBERS_END };

@@ -18,11 +18,11 @@ uint64_t bt_port_cycles(bt_port *port) {
     COUNTER("mcycle");
 }
 
-/* Exact when the emulator counts (-icount): then of all harts together. */
-uint64_t bt_port_instructions(bt_port *port) {
-    (void)port;
-    COUNTER("minstret");
-}
+static uint64_t instructions(void) { COUNTER("minstret"); }
+
+/* Exact when the emulator counts (-icount): then of all harts together. Where one core counts what a cluster would share,
+ * those that the cluster would run one after the other. */
+uint64_t bt_port_instructions(bt_port *port) { return instructions() - port->cluster.inside + port->cluster.longest; }
 
 uint64_t bt_port_time_us(bt_port *port) {
     volatile uint32_t *timer = bt_timer();

@@ -1,7 +1,8 @@
 /* Training alone, as an image of its own: the same engine and kernels as the wearable's, on windows from a file, with
  * each window's and each step's instructions counted. Reads plan, weights, recording and training (u32 batch, steps,
  * schedule, dropout seed; then bt_optimizer's fields) and writes result: for each step, first for each run of the plan's
- * training program its loss f32 and its count, then the count of the step itself; at last the weights. A count is the
+ * training program its loss f32 and its count, then the count of the step itself; at last the weights and, with the
+ * argument `each`, the instructions u64 of each operation, by number. A count is the
  * instructions u64 and, with the argument `cluster`, what a cluster of that many cores would share: instructions u64 of
  * all pieces, u64 of the busiest core in each round, u64 rounds. */
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "../../app/window.h"
 #include "../../protocol/wire.h"
 #include "board.h"
+#include "operation.h"
 #include "riscv.h"
 #include "semihosting.h"
 
@@ -30,6 +32,7 @@ typedef struct training {
     const uint8_t *windows; /* of the recording: label i32, scale, counts */
     uint32_t count, next;
     int result;
+    uint64_t spent[BT_TABLE_SIZE];
 } training;
 
 int main(void);
@@ -99,7 +102,8 @@ static void begin_count(training *t, uint64_t *before) {
 }
 
 static void end_count(training *t, uint64_t before, bt_writer *w) {
-    bt_write_u64(w, bt_port_instructions(&t->port) - before);
+    const uint64_t path = bt_port_instructions(&t->port) - before;
+    bt_write_u64(w, path + t->port.cluster.inside - t->port.cluster.longest);
     bt_write_u64(w, t->port.cluster.inside);
     bt_write_u64(w, t->port.cluster.longest);
     bt_write_u64(w, t->port.cluster.rounds);
@@ -143,6 +147,7 @@ static void train(training *t) {
         tell(t, record, w.length);
     }
     tell(t, bt_engine_weights(&t->engine, BT_BANK_CANDIDATE), t->plan.weights_bytes);
+    if (t->engine.spent) tell(t, (const uint8_t *)t->spent, sizeof t->spent);
 }
 
 int main(void) {
@@ -156,6 +161,7 @@ int main(void) {
     const uint8_t *plan = load(&t, "plan", &plan_length);
     check("plan: ", bt_plan_open(&t.plan, plan, plan_length));
     check("plan: ", bt_engine_init(&t.engine, &t.plan, &t.port, &t.memory));
+    if (bt_argument("each", 0)) t.engine.spent = t.spent;
     const uint8_t *weights = load(&t, "weights", &length);
     check("weights: ", bt_weights_open(&header, &t.plan, weights, length));
     memcpy(bt_engine_weights(&t.engine, BT_BANK_SERVING), weights + BT_WEIGHTS_HEADER_BYTES, t.plan.weights_bytes);
