@@ -12,9 +12,9 @@
 #include "conv_strided.h"
 
 #ifdef BT_VECTOR
-enum { LEAST_PIECES = 1, DW_COLUMNS = 64 };
+enum { LEAST_PIECES = 1, DW_COLUMNS = 64, DW_WIDE = 0 };
 #else
-enum { LEAST_PIECES = 8, DW_COLUMNS = 16 };
+enum { LEAST_PIECES = 8, DW_COLUMNS = 16, DW_WIDE = 13 }; /* as many as correlate_scalar.h takes of one row */
 #endif
 
 /* How the outputs of a pass are dealt out in pieces: channels by four within a group, rows, and stretches of a row. */
@@ -130,13 +130,14 @@ BT_CHECK(conv2d_weight_gradient) {
 
 /* The pieces of a weight gradient: whole tiles of kernel columns, then columns that are left, then the bias. */
 typedef struct shares {
-    int32_t blocks, tiled, stretches, left, fours, together; /* columns left, pieces of them, columns of a piece */
+    int32_t blocks, tiled, stretches, stretch, left, fours, together; /* columns left, pieces of them, columns of a piece */
     uint32_t whole, rest, all;
 } shares;
 
 static shares share_out(const conv *s, bool bias) {
     shares n = {.blocks = s->groups * ((s->group_out + BT_TILE_ROWS - 1) / BT_TILE_ROWS), .tiled = s->kw & ~7};
-    n.stretches = (n.tiled + DW_COLUMNS - 1) / DW_COLUMNS;
+    n.stretch = DW_WIDE && s->group_out == 1 && s->kh == 1 && n.tiled >= 4 * DW_WIDE ? DW_WIDE : DW_COLUMNS;
+    n.stretches = (n.tiled + n.stretch - 1) / n.stretch;
     n.left = s->group_in * s->kh * (s->kw - n.tiled);
     n.together = n.blocks * (n.left + BT_DOTS - 1) / BT_DOTS < LEAST_PIECES ? 1 : BT_DOTS;
     n.fours = (n.left + n.together - 1) / n.together;
@@ -159,7 +160,9 @@ static void tiled_columns(const bt_operands *o, const conv *s, const shares *n, 
     const int32_t stretch = index % n->stretches, kh = index / n->stretches % s->kh;
     const int32_t ci = index / n->stretches / s->kh % s->group_in;
     const int32_t count = block_channels(s, index / n->stretches / s->kh / s->group_in, &co);
-    const int32_t from = stretch * DW_COLUMNS, to = conv_least(n->tiled, from + DW_COLUMNS);
+    /* a last stretch that is too short for a tile begins earlier, and leaves out what another one adds */
+    const int32_t begin = stretch * n->stretch, to = conv_least(n->tiled, begin + n->stretch);
+    const int32_t from = n->stretch == DW_WIDE ? to - DW_WIDE : begin;
     const int32_t first = kh * s->dilation_h - s->top;
     conv_reached(s->ho, s->h, first, 1, &row, &row_end);
     const sweep all = {
@@ -171,7 +174,7 @@ static void tiled_columns(const bt_operands *o, const conv *s, const shares *n, 
     correlate(&all, sum, DW_COLUMNS, count, 0, to - from, NULL);
     for (int32_t r = 0; r < count; r++) {
         float *dw = o->view[2].data + (((co + r) * s->group_in + ci) * s->kh + kh) * s->kw + from;
-        for (int32_t k = 0; k < to - from; k++) dw[k] += sum[r * DW_COLUMNS + k];
+        for (int32_t k = begin - from; k < to - from; k++) dw[k] += sum[r * DW_COLUMNS + k];
     }
 }
 

@@ -67,17 +67,7 @@ BT_INLINE void slide(const sweep *s, float *y, int32_t out_row, const int32_t ro
         slide(s, y, out_row, rows, step, w, in, init);                                                                \
     }
 BT_SLIDE(slide_two, 2, 1)
-BT_SLIDE(slide_one, 1, 1)
 BT_SLIDE(slide_two_back, 2, -1)
-BT_SLIDE(slide_one_back, 1, -1)
-
-/* The same for up to four rows, forwards or backwards through w. */
-static void slide_rows(const sweep *s, float *y, int32_t out_row, int32_t rows, const float *in, const float *init) {
-    const float *w = s->w;
-    for (; rows >= 2; rows -= 2, y += 2 * out_row, w += 2 * s->w_row, init += 2)
-        (s->w_step == 1 ? slide_two : slide_two_back)(s, y, out_row, w, in, init);
-    if (rows) (s->w_step == 1 ? slide_one : slide_one_back)(s, y, out_row, w, in, init);
-}
 
 /* Tap with d outputs to go before it lies in the row: it reaches outputs d..7. */
 #define BT_EDGE_TAP(body_p, body_q)      \
@@ -190,64 +180,165 @@ static void slide_at_edge(const sweep *s, float *y, int32_t out_row, int32_t row
     if (r < rows) slide_edge_one(s, y + r * out_row, s->w + r * s->w_row, at, init + r);
 }
 
+/* One row: thirteen outputs, so that the two loads of a tap serve more of them. */
+enum { WIDE = 13 };
+#define BT_EACH _Pragma("GCC unroll 16")
+
+/* `tiles` stretches of WIDE outputs one after the other, each `taps` taps; sums go on from y, or begin with *init. */
+BT_INLINE void wide(const float *w, const int32_t step, int32_t taps, const float *in, float *y, int32_t tiles,
+                    const float *init) {
+    for (; tiles > 0; tiles--, in += WIDE, y += WIDE) {
+        const float *p = in, *v = w, *end = p + (taps & ~15);
+        float sum[WIDE], x[16];
+        if (init) {
+            BT_EACH for (int32_t j = 0; j < WIDE; j++) sum[j] = *init;
+        } else {
+            BT_EACH for (int32_t j = 0; j < WIDE; j++) sum[j] = y[j];
+        }
+        BT_EACH for (int32_t j = 0; j < WIDE - 1; j++) x[j] = p[j];
+        for (; p != end; p += 16, v += 16 * step)
+            BT_EACH for (int32_t t = 0; t < 16; t++) {
+                x[(t + WIDE - 1) % 16] = p[t + WIDE - 1];
+                const float k = v[t * step];
+                BT_EACH for (int32_t j = 0; j < WIDE; j++) sum[j] = fmaf(k, x[(t + j) % 16], sum[j]);
+            }
+        for (end = in + taps; p != end; p++, v += step) {
+            x[WIDE - 1] = p[WIDE - 1];
+            BT_EACH for (int32_t j = 0; j < WIDE; j++) sum[j] = fmaf(*v, x[j], sum[j]);
+            BT_EACH for (int32_t j = 0; j < WIDE - 1; j++) x[j] = x[j + 1];
+        }
+        BT_EACH for (int32_t j = 0; j < WIDE; j++) y[j] = sum[j];
+    }
+}
+BT_APART void wide_on(const float *w, int32_t taps, const float *in, float *y, int32_t tiles, const float *init) {
+    wide(w, 1, taps, in, y, tiles, init);
+}
+BT_APART void wide_back(const float *w, int32_t taps, const float *in, float *y, int32_t tiles, const float *init) {
+    wide(w, -1, taps, in, y, tiles, init);
+}
+
+/* Taps from..to-1 for those of WIDE outputs that they reach; `at` is where the first output's first tap lies. */
+BT_APART void wide_edge(const sweep *s, float *y, int32_t at, int32_t from, int32_t to) {
+    for (int32_t j = 0; j < WIDE; j++) {
+        const int32_t before = -(at + j), past = s->width - (at + j);
+        const int32_t last = to < past ? to : past;
+        int32_t i = from > before ? from : before;
+        float sum = y[j];
+        for (const float *x = s->in + at + j + i, *w = s->w + i * s->w_step; i < last; i++, x++, w += s->w_step)
+            sum = fmaf(*w, *x, sum);
+        y[j] = sum;
+    }
+}
+
+/* WIDE outputs over one long input row, taps beside it left out; false where too few taps reach all of them. */
+static bool wide_over_edge(const sweep *s, float *y, int32_t at, float init) {
+    const int32_t first = at < 0 ? -at : 0, past = s->width - at - WIDE + 1, last = past < s->taps ? past : s->taps;
+    if (last - first < 16 * WIDE) return false;
+    for (int32_t j = 0; j < WIDE; j++) y[j] = init;
+    wide_edge(s, y, at, 0, first);
+    (s->w_step == 1 ? wide_on : wide_back)(s->w + first * s->w_step, last - first, s->in + at + first, y, 1, NULL);
+    wide_edge(s, y, at, last, s->taps);
+    return true;
+}
+
+/* Tiles of one row from output j on; returns the next output, j itself where other tiles do better. */
+static int32_t wide_tiles(const sweep *s, float *out, int32_t j, int32_t to, const float *init) {
+    const int32_t from = j + WIDE > to ? to - WIDE : j, at = from + s->shift;
+    const int32_t room = s->width - s->taps - WIDE + 1 - at; /* to the last place of a tile inside */
+    if (to - j <= 8) return j;
+    if (at < 0 || room < 0) return wide_over_edge(s, out + from, at, *init) ? from + WIDE : j;
+    const int32_t count = (to - from) / WIDE, fit = room / WIDE + 1, tiles = count < fit ? count : fit;
+    (s->w_step == 1 ? wide_on : wide_back)(s->w, s->taps, s->in + at, out + from, tiles, init);
+    return from + tiles * WIDE;
+}
+
+/* Eight outputs of up to four rows. */
+static void slide_eight(const sweep *s, float *out, int32_t out_row, int32_t rows, int32_t at, const float *init) {
+    const float *w = s->w;
+    if (rows == 1 || at < 0 || at + s->taps + 7 > s->width) {
+        slide_at_edge(s, out, out_row, rows, at, init);
+        return;
+    }
+    for (; rows >= 2; rows -= 2, out += 2 * out_row, w += 2 * s->w_row, init += 2)
+        (s->w_step == 1 ? slide_two : slide_two_back)(s, out, out_row, w, s->in + at, init);
+    if (rows) slide_edge_one(s, out, w, at, init);
+}
+
 static void slide_tiles(const sweep *s, float *out, int32_t out_row, int32_t rows, int32_t from, int32_t to,
                         const float *init) {
-    for (int32_t j = from; j < to; j += 8) {
-        if (j + 8 > to) j = to - 8;
-        const int32_t at = j + s->shift;
-        if (at >= 0 && at + s->taps + 7 <= s->width) slide_rows(s, out + j, out_row, rows, s->in + at, init);
-        else slide_at_edge(s, out + j, out_row, rows, at, init);
+    const bool single = rows == 1 && s->n1 * s->n2 == 1 && s->taps >= 16 && to - from >= WIDE;
+    for (int32_t j = from; j < to;) {
+        const int32_t next = single ? wide_tiles(s, out, j, to, init) : j, here = j + 8 > to ? to - 8 : j;
+        if (next == j) slide_eight(s, out + here, out_row, rows, here + s->shift, init);
+        j = next == j ? j + 8 : next;
     }
 }
 
-enum { FEW = 5 };
+enum { FEWEST = 5, FEW = 6 };
 
-/* Five outputs p0..p4 of one row get one tap. */
-#define BT_FEW(p, w)          \
-    do {                      \
-        const float u = *(w); \
+/* Five or six outputs p0..p5 of one row get one tap. */
+#define BT_FEW(p, w)                                                                                            \
+    do {                                                                                                        \
+        const float u = *(w);                                                                                   \
         p##0 = fmaf(u, x0, p##0), p##1 = fmaf(u, x1, p##1), p##2 = fmaf(u, x2, p##2), p##3 = fmaf(u, x3, p##3), \
-        p##4 = fmaf(u, x4, p##4);                                                                              \
+        p##4 = fmaf(u, x4, p##4);                                                                               \
+        if (few == FEW) p##5 = fmaf(u, x5, p##5);                                                               \
     } while (0)
-#define BT_PUT_FEW(p, y) (y)[0] = p##0, (y)[1] = p##1, (y)[2] = p##2, (y)[3] = p##3, (y)[4] = p##4
+#define BT_PUT_FEW(p, y)                                                                     \
+    do {                                                                                     \
+        (y)[0] = p##0, (y)[1] = p##1, (y)[2] = p##2, (y)[3] = p##3, (y)[4] = p##4;           \
+        if (few == FEW) (y)[5] = p##5;                                                       \
+    } while (0)
 
-/* Five outputs of four rows, every tap of which lies inside the row; from one tap to the next x_step in the input. */
-BT_APART void gather_four(const sweep *s, float *y, int32_t out_row, const float *in, int32_t x_step, const float *init) {
-    float p0, p1, p2, p3, p4, q0, q1, q2, q3, q4, r0, r1, r2, r3, r4, t0, t1, t2, t3, t4;
-    p0 = p1 = p2 = p3 = p4 = init[0];
-    q0 = q1 = q2 = q3 = q4 = init[1];
-    r0 = r1 = r2 = r3 = r4 = init[2];
-    t0 = t1 = t2 = t3 = t4 = init[3];
-    const float *w = s->w;
-    for (int32_t a = s->n1; a > 0; a--, in += s->in1, w += s->w1) {
-        const float *x = in, *w0 = w, *w1 = w0 + s->w_row, *w2 = w1 + s->w_row, *w3 = w2 + s->w_row;
-        for (int32_t i = s->taps; i > 0; i--, x += x_step) {
-            const float x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3], x4 = x[4];
-            BT_FEW(p, w0);
-            BT_FEW(q, w1);
-            BT_FEW(r, w2);
-            BT_FEW(t, w3);
-            w0 += s->w_step, w1 += s->w_step, w2 += s->w_step, w3 += s->w_step;
+/* Outputs 0..count-1 of four rows, or one, `few` at a time (the last may overlap those before), every tap of which lies
+ * inside the row; from one tap to the next x_step in the input. */
+BT_INLINE void gather(const sweep *s, float *y, int32_t out_row, const int32_t rows, const int32_t few, const float *w,
+                      const float *in, int32_t x_step, int32_t count, const float *init) {
+    const int32_t n1 = s->n1, in1 = s->in1, w1 = s->w1, w_row = s->w_row, w_step = s->w_step, taps = s->taps;
+    for (int32_t j = 0; j < count; j += few) {
+        if (j + few > count) j = count - few;
+        float p0, p1, p2, p3, p4, p5, q0, q1, q2, q3, q4, q5, r0, r1, r2, r3, r4, r5, t0, t1, t2, t3, t4, t5;
+        p0 = p1 = p2 = p3 = p4 = p5 = init[0];
+        q0 = q1 = q2 = q3 = q4 = q5 = rows == 4 ? init[1] : 0;
+        r0 = r1 = r2 = r3 = r4 = r5 = rows == 4 ? init[2] : 0;
+        t0 = t1 = t2 = t3 = t4 = t5 = rows == 4 ? init[3] : 0;
+        const float *from = in + j, *start = w;
+        for (int32_t a = n1; a > 0; a--, from += in1, start += w1) {
+            const float *x = from, *w0 = start, *end = w0 + taps * w_step;
+            const float *v1 = w0 + w_row, *v2 = v1 + w_row, *v3 = v2 + w_row;
+            for (; w0 != end; x += x_step) {
+                const float x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3], x4 = x[4], x5 = few == FEW ? x[5] : 0;
+                BT_FEW(p, w0);
+                w0 += w_step;
+                if (rows < 4) continue;
+                BT_FEW(q, v1);
+                BT_FEW(r, v2);
+                BT_FEW(t, v3);
+                v1 += w_step, v2 += w_step, v3 += w_step;
+            }
         }
+        float *to = y + j;
+        BT_PUT_FEW(p, to);
+        if (rows < 4) continue;
+        to += out_row;
+        BT_PUT_FEW(q, to);
+        to += out_row;
+        BT_PUT_FEW(r, to);
+        to += out_row;
+        BT_PUT_FEW(t, to);
     }
-    BT_PUT_FEW(p, y);
-    BT_PUT_FEW(q, y + out_row);
-    BT_PUT_FEW(r, y + 2 * out_row);
-    BT_PUT_FEW(t, y + 3 * out_row);
 }
-
-/* Five outputs of one row. */
-BT_APART void gather_one(const sweep *s, float *y, const float *w, const float *in, int32_t x_step, float init) {
-    float p0, p1, p2, p3, p4;
-    p0 = p1 = p2 = p3 = p4 = init;
-    for (int32_t a = s->n1; a > 0; a--, in += s->in1, w += s->w1) {
-        const float *x = in, *k = w;
-        for (int32_t i = s->taps; i > 0; i--, x += x_step, k += s->w_step) {
-            const float x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3], x4 = x[4];
-            BT_FEW(p, k);
-        }
-    }
-    BT_PUT_FEW(p, y);
+BT_APART void gather_four_by_six(const sweep *s, float *y, int32_t out_row, const float *in, int32_t x_step,
+                                 int32_t count, const float *init) {
+    gather(s, y, out_row, 4, FEW, s->w, in, x_step, count, init);
+}
+BT_APART void gather_four_by_five(const sweep *s, float *y, int32_t out_row, const float *in, int32_t x_step,
+                                  int32_t count, const float *init) {
+    gather(s, y, out_row, 4, FEWEST, s->w, in, x_step, count, init);
+}
+BT_APART void gather_one(const sweep *s, float *y, const float *w, const float *in, int32_t x_step, int32_t count,
+                         const float *init) {
+    gather(s, y, 0, 1, FEWEST, w, in, x_step, count, init);
 }
 
 /* Four taps over one input row: the weights of 1 or 2 rows stay in registers. */
@@ -256,20 +347,23 @@ BT_INLINE void four_taps(const float *w, int32_t w_row, const int32_t rows, cons
     const float a0 = w[0], a1 = w[1], a2 = w[2], a3 = w[3], a = init[0];
     const float *v = rows == 2 ? w + w_row : w;
     const float b0 = v[0], b1 = v[1], b2 = v[2], b3 = v[3], b = rows == 2 ? init[1] : 0;
-    float *z = y + out_row;
-    for (int32_t j = 0; j < count; j += 4) {
-        if (j + 4 > count) j = count - 4;
-        const float *in = x + j;
+    const float *last = x + count - 4, *in = x;
+    for (;;) {
+        float *z = y + out_row;
         const float x0 = in[0], x1 = in[1], x2 = in[2], x3 = in[3], x4 = in[4], x5 = in[5], x6 = in[6];
-        y[j] = fmaf(a3, x3, fmaf(a2, x2, fmaf(a1, x1, fmaf(a0, x0, a))));
-        y[j + 1] = fmaf(a3, x4, fmaf(a2, x3, fmaf(a1, x2, fmaf(a0, x1, a))));
-        y[j + 2] = fmaf(a3, x5, fmaf(a2, x4, fmaf(a1, x3, fmaf(a0, x2, a))));
-        y[j + 3] = fmaf(a3, x6, fmaf(a2, x5, fmaf(a1, x4, fmaf(a0, x3, a))));
-        if (rows < 2) continue;
-        z[j] = fmaf(b3, x3, fmaf(b2, x2, fmaf(b1, x1, fmaf(b0, x0, b))));
-        z[j + 1] = fmaf(b3, x4, fmaf(b2, x3, fmaf(b1, x2, fmaf(b0, x1, b))));
-        z[j + 2] = fmaf(b3, x5, fmaf(b2, x4, fmaf(b1, x3, fmaf(b0, x2, b))));
-        z[j + 3] = fmaf(b3, x6, fmaf(b2, x5, fmaf(b1, x4, fmaf(b0, x3, b))));
+        y[0] = fmaf(a3, x3, fmaf(a2, x2, fmaf(a1, x1, fmaf(a0, x0, a))));
+        y[1] = fmaf(a3, x4, fmaf(a2, x3, fmaf(a1, x2, fmaf(a0, x1, a))));
+        y[2] = fmaf(a3, x5, fmaf(a2, x4, fmaf(a1, x3, fmaf(a0, x2, a))));
+        y[3] = fmaf(a3, x6, fmaf(a2, x5, fmaf(a1, x4, fmaf(a0, x3, a))));
+        if (rows == 2) {
+            z[0] = fmaf(b3, x3, fmaf(b2, x2, fmaf(b1, x1, fmaf(b0, x0, b))));
+            z[1] = fmaf(b3, x4, fmaf(b2, x3, fmaf(b1, x2, fmaf(b0, x1, b))));
+            z[2] = fmaf(b3, x5, fmaf(b2, x4, fmaf(b1, x3, fmaf(b0, x2, b))));
+            z[3] = fmaf(b3, x6, fmaf(b2, x5, fmaf(b1, x4, fmaf(b0, x3, b))));
+        }
+        if (in == last) return;
+        const int32_t on = last - in < 4 ? (int32_t)(last - in) : 4;
+        in += on, y += on;
     }
 }
 BT_APART void four_taps_two(const float *w, int32_t w_row, const float *x, float *y, int32_t out_row, int32_t count,
@@ -278,6 +372,10 @@ BT_APART void four_taps_two(const float *w, int32_t w_row, const float *x, float
 }
 BT_APART void four_taps_one(const float *w, const float *x, float *y, int32_t count, const float *init) {
     four_taps(w, 0, 1, x, y, 0, count, init);
+}
+
+static inline int32_t conv_between(int32_t i, int32_t least, int32_t most) {
+    return i < least ? least : i > most ? most : i;
 }
 
 static void gather_tiles(const sweep *s, float *out, int32_t out_row, int32_t rows, int32_t from, int32_t to,
@@ -302,19 +400,25 @@ static void gather_tiles(const sweep *s, float *out, int32_t out_row, int32_t ro
         q.n1 = 1;
     }
     if (q.n2 > 1 && q.n1 == 1) q.n1 = q.n2, q.in1 = q.in2, q.w1 = q.w2, q.n2 = 1;
-    for (int32_t j = from; j < to; j += FEW) {
-        if (j + FEW > to) j = to - FEW;
-        const int32_t at = j + s->shift;
-        if (q.n2 > 1 || at < 0 || at + s->taps + FEW - 1 > s->width) {
-            correlate_begin(out, out_row, rows, j, j + FEW, init);
-            correlate_plain(s, out, out_row, rows, j, j + FEW);
-        } else if (rows == 4) {
-            gather_four(&q, out + j, out_row, s->in + at, x_step, init);
-        } else {
-            for (int32_t r = 0; r < rows; r++)
-                gather_one(&q, out + r * out_row + j, s->w + r * s->w_row, s->in + at, x_step, init[r]);
-        }
+    const int32_t begin = inside ? from : conv_between(-s->shift, from, to);
+    const int32_t end = inside ? to : conv_between(s->width - s->taps + 1 - s->shift, begin, to);
+    const bool together = q.n2 == 1 && end - begin >= FEWEST;
+    const int32_t edges[2][2] = {{from, together ? begin : to}, {together ? end : to, to}};
+    for (int32_t e = 0; e < 2; e++) {
+        if (edges[e][0] >= edges[e][1]) continue;
+        correlate_begin(out, out_row, rows, edges[e][0], edges[e][1], init);
+        correlate_plain(s, out, out_row, rows, edges[e][0], edges[e][1]);
     }
+    if (!together) return;
+    const float *in = s->in + begin + s->shift;
+    const int32_t count = end - begin;
+    int32_t r = 0;
+    out += begin;
+    if (rows == 4) {
+        (count < FEW ? gather_four_by_five : gather_four_by_six)(&q, out, out_row, in, x_step, count, init);
+        return;
+    }
+    for (; r < rows; r++) gather_one(&q, out + r * out_row, s->w + r * s->w_row, in, x_step, count, init + r);
 }
 
 static void correlate_rows(const sweep *s, float *out, int32_t out_row, int32_t rows, int32_t from, int32_t to,
@@ -325,7 +429,7 @@ static void correlate_rows(const sweep *s, float *out, int32_t out_row, int32_t 
         sweep q = *s;
         if (q.n2 == 1) q.n2 = q.n1, q.in2 = q.in1, q.w2 = q.w1, q.n1 = 1;
         slide_tiles(&q, out, out_row, rows, from, to, init);
-    } else if (to - from >= FEW) {
+    } else if (to - from >= FEWEST) {
         gather_tiles(s, out, out_row, rows, from, to, init);
     } else {
         correlate_begin(out, out_row, rows, from, to, init);

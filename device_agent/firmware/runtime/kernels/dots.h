@@ -60,46 +60,57 @@ static void long_dots(float sum[BT_DOTS][BT_DOTS], const float *a, int32_t a_row
 #endif
 
 #if !defined(BT_PLAIN_LOOPS)
-/* Sixteen sums, lane by lane: the values of one of the `lanes` lanes lie that far apart. */
-static inline __attribute__((always_inline)) void sixteen_dots(float sum[BT_DOTS][BT_DOTS], const int32_t lanes,
-                                                               const float *a, int32_t a_row, const float *const *b,
+/* Products of four (or two) rows with four columns, of one lane: every `lanes`th value from a and b on. */
+static inline __attribute__((always_inline)) void dots_of_lane(float to[16], const int32_t rows, const int32_t lanes,
+                                                               const float *a0, int32_t a_row, const float *b0,
+                                                               const float *b1, const float *b2, const float *b3,
                                                                int32_t n) {
-    float kept[BT_LANES][16];
-    for (int32_t lane = 0; lane < lanes; lane++) {
-        const float *a0 = a + lane, *a1 = a0 + a_row, *a2 = a1 + a_row, *a3 = a2 + a_row;
-        const float *b0 = b[0] + lane, *b1 = b[1] + lane, *b2 = b[2] + lane, *b3 = b[3] + lane;
-        float s00 = 0, s01 = 0, s02 = 0, s03 = 0, s10 = 0, s11 = 0, s12 = 0, s13 = 0;
-        float s20 = 0, s21 = 0, s22 = 0, s23 = 0, s30 = 0, s31 = 0, s32 = 0, s33 = 0;
-        int32_t i = lane;
-#define BT_OUTER(k)                                                                                     \
-    do {                                                                                                \
-        const float x0 = b0[k], x1 = b1[k], x2 = b2[k], x3 = b3[k];                                      \
-        const float y0 = a0[k], y1 = a1[k], y2 = a2[k], y3 = a3[k];                                      \
-        s00 = fmaf(y0, x0, s00), s01 = fmaf(y0, x1, s01), s02 = fmaf(y0, x2, s02), s03 = fmaf(y0, x3, s03); \
-        s10 = fmaf(y1, x0, s10), s11 = fmaf(y1, x1, s11), s12 = fmaf(y1, x2, s12), s13 = fmaf(y1, x3, s13); \
-        s20 = fmaf(y2, x0, s20), s21 = fmaf(y2, x1, s21), s22 = fmaf(y2, x2, s22), s23 = fmaf(y2, x3, s23); \
-        s30 = fmaf(y3, x0, s30), s31 = fmaf(y3, x1, s31), s32 = fmaf(y3, x2, s32), s33 = fmaf(y3, x3, s33); \
+    const float *a1 = a0 + a_row, *a2 = rows == 4 ? a1 + a_row : a1, *a3 = rows == 4 ? a2 + a_row : a1;
+    float s00 = 0, s01 = 0, s02 = 0, s03 = 0, s10 = 0, s11 = 0, s12 = 0, s13 = 0;
+    float s20 = 0, s21 = 0, s22 = 0, s23 = 0, s30 = 0, s31 = 0, s32 = 0, s33 = 0;
+#define BT_OUTER(k)                                                                                             \
+    do {                                                                                                        \
+        const float x0 = b0[k], x1 = b1[k], x2 = b2[k], x3 = b3[k], y0 = a0[k], y1 = a1[k];                     \
+        s00 = fmaf(y0, x0, s00), s01 = fmaf(y0, x1, s01), s02 = fmaf(y0, x2, s02), s03 = fmaf(y0, x3, s03);     \
+        s10 = fmaf(y1, x0, s10), s11 = fmaf(y1, x1, s11), s12 = fmaf(y1, x2, s12), s13 = fmaf(y1, x3, s13);     \
+        if (rows == 4) {                                                                                        \
+            const float y2 = a2[k], y3 = a3[k];                                                                 \
+            s20 = fmaf(y2, x0, s20), s21 = fmaf(y2, x1, s21), s22 = fmaf(y2, x2, s22), s23 = fmaf(y2, x3, s23); \
+            s30 = fmaf(y3, x0, s30), s31 = fmaf(y3, x1, s31), s32 = fmaf(y3, x2, s32), s33 = fmaf(y3, x3, s33); \
+        }                                                                                                       \
     } while (0)
-#define BT_ONWARD(k) \
-    a0 += (k), a1 += (k), a2 += (k), a3 += (k), b0 += (k), b1 += (k), b2 += (k), b3 += (k), i += (k)
-        while (i + 3 * lanes < n) {
-            BT_OUTER(0);
-            BT_OUTER(lanes);
-            BT_OUTER(2 * lanes);
-            BT_OUTER(3 * lanes);
-            BT_ONWARD(4 * lanes);
-        }
-        while (i < n) {
-            BT_OUTER(0);
-            BT_ONWARD(lanes);
-        }
-        float *to = lanes == 1 ? sum[0] : kept[lane];
-        to[0] = s00, to[1] = s01, to[2] = s02, to[3] = s03, to[4] = s10, to[5] = s11, to[6] = s12, to[7] = s13;
+#define BT_ONWARD(k)                                                      \
+    do {                                                                  \
+        a0 += (k), a1 += (k), b0 += (k), b1 += (k), b2 += (k), b3 += (k); \
+        if (rows == 4) a2 += (k), a3 += (k);                              \
+    } while (0)
+    for (; n > 3 * lanes; n -= 4 * lanes) {
+        BT_OUTER(0);
+        BT_OUTER(lanes);
+        BT_OUTER(2 * lanes);
+        BT_OUTER(3 * lanes);
+        BT_ONWARD(4 * lanes);
+    }
+    for (; n > 0; n -= lanes) {
+        BT_OUTER(0);
+        BT_ONWARD(lanes);
+    }
+    to[0] = s00, to[1] = s01, to[2] = s02, to[3] = s03, to[4] = s10, to[5] = s11, to[6] = s12, to[7] = s13;
+    if (rows == 4)
         to[8] = s20, to[9] = s21, to[10] = s22, to[11] = s23, to[12] = s30, to[13] = s31, to[14] = s32, to[15] = s33;
 #undef BT_OUTER
 #undef BT_ONWARD
-    }
-    for (int32_t k = 0; k < 16 && lanes > 1; k++) {
+}
+
+/* Of one lane of eight: values `lane`, `lane` + 8, ... of 4 or 2 rows. */
+static __attribute__((noinline, unused)) void four_by_lane(float to[16], const float *a, int32_t a_row, int32_t rows,
+                                                           const float *const *b, int32_t lane, int32_t n) {
+    if (rows == 4) dots_of_lane(to, 4, BT_LANES, a + lane, a_row, b[0] + lane, b[1] + lane, b[2] + lane, b[3] + lane, n - lane);
+    else dots_of_lane(to, 2, BT_LANES, a + lane, a_row, b[0] + lane, b[1] + lane, b[2] + lane, b[3] + lane, n - lane);
+}
+
+static inline void fold_dots(float sum[BT_DOTS][BT_DOTS], float kept[BT_LANES][16], int32_t rows) {
+    for (int32_t k = 0; k < 4 * rows; k++) {
         float lane[BT_LANES];
         for (int32_t j = 0; j < BT_LANES; j++) lane[j] = kept[j][k];
         sum[0][k] = bt_fold_lanes(lane);
@@ -108,18 +119,11 @@ static inline __attribute__((always_inline)) void sixteen_dots(float sum[BT_DOTS
 
 static __attribute__((noinline)) void short_dots(float sum[BT_DOTS][BT_DOTS], const float *a, int32_t a_row,
                                                  const float *const *b, int32_t n) {
-    sixteen_dots(sum, 1, a, a_row, b, n);
+    dots_of_lane(sum[0], 4, 1, a, a_row, b[0], b[1], b[2], b[3], n);
 }
 #endif
 
 #ifndef BT_VECTOR
-#if !defined(BT_PLAIN_LOOPS)
-static __attribute__((noinline)) void sixteen_long_dots(float sum[BT_DOTS][BT_DOTS], const float *a, int32_t a_row,
-                                                        const float *const *b, int32_t n) {
-    sixteen_dots(sum, BT_LANES, a, a_row, b, n);
-}
-#endif
-
 #if !defined(BT_PLAIN_LOOPS)
 /* bt_dot with its lanes in registers, whatever the compiler makes of arrays. */
 static __attribute__((noinline)) float long_dot(const float *a, const float *b, int32_t n) {
@@ -139,8 +143,10 @@ static float long_dot(const float *a, const float *b, int32_t n) { return bt_dot
 static void long_dots(float sum[BT_DOTS][BT_DOTS], const float *a, int32_t a_row, int32_t rows, const float *const *b,
                       int32_t columns, int32_t n) {
 #if !defined(BT_PLAIN_LOOPS)
-    if (rows == 4 && columns == 4) {
-        sixteen_long_dots(sum, a, a_row, b, n);
+    if ((rows == 4 || rows == 2) && columns == 4) {
+        float kept[BT_LANES][16];
+        for (int32_t lane = 0; lane < BT_LANES; lane++) four_by_lane(kept[lane], a, a_row, rows, b, lane, n);
+        fold_dots(sum, kept, rows);
         return;
     }
 #endif

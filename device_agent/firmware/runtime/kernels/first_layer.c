@@ -86,22 +86,24 @@ static float covariance(const bt_operands *o, const taps *t, int32_t j, int32_t 
     return sum;
 }
 
-static void covariance_row(void *arg, uint32_t index) {
+/* Pair number `index` of taps j >= k. */
+static void covariance_pair(void *arg, uint32_t index) {
     const bt_operands *o = arg;
     taps t = {0};
     read_taps(o, &t);
     const uint32_t count = o->view[1].count;
     const float positions = (float)(t.ho * t.wo), *sums = o->view[1].data;
-    for (uint32_t k = 0; k <= index; k++) {
-        const float c = covariance(o, &t, (int32_t)index, (int32_t)k, sums[index] / positions, sums[k] / positions);
-        o->view[2].data[index * count + k] = o->view[2].data[k * count + index] = c;
-    }
+    uint32_t j = 0, k = index;
+    while (k > j) k -= ++j;
+    const float c = covariance(o, &t, (int32_t)j, (int32_t)k, sums[j] / positions, sums[k] / positions);
+    o->view[2].data[j * count + k] = o->view[2].data[k * count + j] = c;
 }
 
 /* x [Cin][H][W] -> sums [taps], covariance [taps][taps]; taps = Cin * KH * KW. Centred before it is squared. */
 BT_RUN(tap_covariance) {
     bt_port_parallel(o->run->port, sum_tap, (void *)(uintptr_t)o, o->view[1].count);
-    bt_port_parallel(o->run->port, covariance_row, (void *)(uintptr_t)o, o->view[1].count);
+    const uint32_t count = o->view[1].count;
+    bt_port_parallel(o->run->port, covariance_pair, (void *)(uintptr_t)o, count * (count + 1) / 2);
 }
 
 BT_CHECK(normed_weight_gradient) {

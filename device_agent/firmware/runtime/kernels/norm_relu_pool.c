@@ -69,11 +69,19 @@ static void forward_part(void *arg, uint32_t index) {
         }
         return;
     }
+    const uint32_t fours = s.cell / 4, rest = s.cell % 4;
     for (; y != end; y++) {
         float sum = 0.0f;
-        for (const float *stop = x + s.cell; x != stop; x++) {
+        for (uint32_t k = fours; k > 0; k--, x += 4) {
+            const float a = BT_NORMED(x[0]), b = BT_NORMED(x[1]), c = BT_NORMED(x[2]), d = BT_NORMED(x[3]);
+            if (!(a < 0.0f)) sum += a; /* to add 0 changes nothing */
+            if (!(b < 0.0f)) sum += b;
+            if (!(c < 0.0f)) sum += c;
+            if (!(d < 0.0f)) sum += d;
+        }
+        for (uint32_t k = rest; k > 0; k--, x++) {
             const float v = BT_NORMED(*x);
-            if (!(v < 0.0f)) sum += v; /* to add 0 changes nothing */
+            if (!(v < 0.0f)) sum += v;
         }
         *y = sum * n.share;
     }
@@ -103,11 +111,20 @@ static void backward_part(void *arg, uint32_t index) {
     const float without = fmaf(n.gamma, 0.0f, -mean_g);
     for (uint32_t i = p.from; i < p.to; i++) {
         const float g = s.cell == 1 ? *dy++ : 0.0f + *dy++ * n.share, with = fmaf(n.gamma, g, -mean_g);
-        for (const float *stop = x + s.cell; x != stop; x++, dx++) {
-            const float centred = n.mean - *x;
-            const float normed = fmaf(-centred, n.gain, n.beta);
-            *dx = fmaf(centred, slope, normed <= 0.0f ? without : with) * n.inverse;
+#define BT_INTO(k)                                                                                            \
+    do {                                                                                                      \
+        const float centred = n.mean - x[k];                                                                  \
+        dx[k] = fmaf(centred, slope, fmaf(-centred, n.gain, n.beta) <= 0.0f ? without : with) * n.inverse;    \
+    } while (0)
+        uint32_t k = s.cell;
+        for (; k >= 4; k -= 4, x += 4, dx += 4) {
+            BT_INTO(0);
+            BT_INTO(1);
+            BT_INTO(2);
+            BT_INTO(3);
         }
+        for (; k > 0; k--, x++, dx++) BT_INTO(0);
+#undef BT_INTO
     }
     if (p.to == s.cells)
         for (uint32_t i = s.cells * s.cell; i < s.w; i++, x++, dx++) *dx = fmaf(n.mean - *x, slope, without) * n.inverse;
@@ -154,7 +171,8 @@ static void sum_lane(const bt_operands *o, const rows *s, const channel *norm, u
                 const float share = s->cell == 1 ? *dy : 0.0f + *dy * n.share;
                 BT_ADD(row[i], share);
                 g[i] = silent ? 0.0f : share;
-                for (within += BT_LANES; within >= s->cell; within -= s->cell) dy++;
+                dy += step;
+                for (within += step ? 0 : BT_LANES; within >= s->cell; within -= s->cell) dy++;
             }
             for (; i < s->w; i += BT_LANES) g[i] = 0.0f;
         } else if (s->cell == 1) {
