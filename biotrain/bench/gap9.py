@@ -33,7 +33,8 @@ def model_step(model: str, batch: int) -> dict[str, Any]:
         "instructions_per_sample": round(trained.instructions_per_sample(batch)),
         "path_instructions_per_sample": round(path),
         "path_instructions_of_operations": {
-            name: round(count / batch) for name, count in sorted(trained.of_operation.items(), key=lambda pair: -pair[1])
+            name: round(count / batch)
+            for name, count in sorted(trained.of_operation.items(), key=lambda pair: -pair[1])
         },
         "meetings_per_sample": round(meetings),
         "moved_bytes_per_sample": round(moved_a_sample),

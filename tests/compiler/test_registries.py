@@ -25,6 +25,7 @@ ENGINES_OWN = {
 STREAMED = {
     *("norm_row_statistics", "group_norm_finish", "norm_apply"),
     *("norm_backward_sums", "group_norm_backward_finish", "norm_backward_apply"),
+    *("norm_relu_pool_forward", "norm_relu_pool_backward_sums", "norm_relu_pool_backward"),
     *("tap_covariance", "normed_weight_gradient", "active_sums", "pooled_norm_sums"),
 }
 

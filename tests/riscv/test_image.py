@@ -8,7 +8,7 @@ from biotrain.riscv.image import COMPILER, WEARABLE_IMAGE, image
 from biotrain.riscv.wearable import STORAGE_BYTES
 from schemas.errors import UserError
 
-MOST_CODE_BYTES = 96_000
+MOST_CODE_BYTES = 104_000
 #: GAP9's, with KB and MB as powers of ten.
 LEVELS = {"l1": 128_000, "l2": 1_500_000, "l3": 8_000_000}
 

@@ -178,6 +178,12 @@ static void tiled_columns(const bt_operands *o, const conv *s, const shares *n, 
     }
 }
 
+/* The values of x that a kernel column reaches from the first output row, where there is no padding. */
+static const float *left_column(const bt_operands *o, const conv *s, int32_t co, int32_t place) {
+    const int32_t row = place / s->kw, channel = (s->groups > 1 ? co / s->group_out * s->group_in : 0) + row / s->kh;
+    return o->view[0].data + (channel * s->h + row % s->kh * s->dilation_h) * s->pitch + place % s->kw;
+}
+
 /* Four columns of the kernel that are left, anywhere among input channels and kernel rows, by four output channels. */
 static void left_columns(const bt_operands *o, const conv *s, const shares *n, int32_t index) {
     int32_t co, place[BT_DOTS];
@@ -185,7 +191,16 @@ static void left_columns(const bt_operands *o, const conv *s, const shares *n, i
     const int32_t columns = conv_least(n->together, n->left - at), width = s->kw - n->tiled;
     float total[BT_DOTS][BT_DOTS] = {{0}};
     for (int32_t c = 0; c < columns; c++) place[c] = (at + c) / width * s->kw + n->tiled + (at + c) % width;
-    for (int32_t row = 0; row < s->ho; row++) {
+    const bool inside = !(s->top | s->bottom | s->left | s->right);
+    const float *reached[BT_DOTS];
+    for (int32_t c = 0; inside && c < columns; c++) reached[c] = left_column(o, s, co, place[c]);
+    for (int32_t row = 0; row < s->ho && inside; row++) {
+        float sum[BT_DOTS][BT_DOTS];
+        dots(sum, o->view[1].data + (co * s->ho + row) * s->wo, s->ho * s->wo, count, reached, columns, s->wo);
+        for (int32_t c = 0; c < columns; c++, reached[c - 1] += s->pitch)
+            for (int32_t r = 0; r < count; r++) total[r][c] += sum[r][c];
+    }
+    for (int32_t row = 0; row < s->ho && !inside; row++) {
         const float *dy = o->view[1].data + (co * s->ho + row) * s->wo, *x[BT_DOTS];
         float sum[BT_DOTS][BT_DOTS];
         bool together = true;
@@ -226,6 +241,70 @@ static void weight_gradient_piece(void *arg, uint32_t index) {
     else conv_bias_gradient(work->o, &work->s, (int32_t)(index - n->rest));
 }
 
+#if !defined(BT_VECTOR) && !defined(BT_PLAIN_LOOPS)
+/* So few tiles of long rows that cores would be idle: they share the lanes of each. */
+enum { MOST_SUMS = 4 };
+
+typedef struct lane_job {
+    const weight_job *work;
+    float kept[MOST_SUMS][BT_LANES][BT_DOTS * BT_DOTS]; /* of each tile and output row */
+} lane_job;
+
+static bool shares_lanes(const bt_operands *o, const conv *s, const shares *n) {
+    const bool plain = !n->tiled && !o->view[3].rank && !(s->top | s->bottom | s->left | s->right);
+    return plain && s->wo >= BT_LONG_DOT && n->left % BT_DOTS == 0 && s->group_out % 2 == 0 &&
+           (s->group_out % BT_DOTS == 0 || s->group_out == 2) && n->blocks * n->left / BT_DOTS * s->ho <= MOST_SUMS;
+}
+
+/* One tile and output row: where its columns and rows begin. */
+static int32_t lane_tile(const weight_job *work, int32_t sum, int32_t *co, int32_t *at, const float **columns) {
+    const conv *s = &work->s;
+    const int32_t row = sum % s->ho, tile = sum / s->ho, fours = work->n.left / BT_DOTS;
+    const int32_t count = block_channels(s, tile / fours, co);
+    *at = tile % fours * BT_DOTS;
+    for (int32_t c = 0; c < BT_DOTS; c++) columns[c] = left_column(work->o, s, *co, *at + c) + row * s->pitch;
+    return count;
+}
+
+static void lane_piece(void *arg, uint32_t lane) {
+    lane_job *lanes = arg;
+    const weight_job *work = lanes->work;
+    const conv *s = &work->s;
+    for (int32_t sum = 0; sum < work->n.blocks * work->n.left / BT_DOTS * s->ho; sum++) {
+        const float *columns[BT_DOTS];
+        int32_t co, at;
+        const int32_t count = lane_tile(work, sum, &co, &at, columns);
+        const float *dy = work->o->view[1].data + (co * s->ho + sum % s->ho) * s->wo;
+        four_by_lane(lanes->kept[sum][lane], dy, s->ho * s->wo, count, columns, (int32_t)lane, s->wo);
+    }
+}
+
+static void share_lanes(const weight_job *work) {
+    lane_job lanes = {.work = work};
+    const conv *s = &work->s;
+    bt_port_parallel(work->o->run->port, lane_piece, &lanes, BT_LANES);
+    for (int32_t first = 0; first < work->n.blocks * work->n.left / BT_DOTS * s->ho; first += s->ho) {
+        const float *columns[BT_DOTS];
+        int32_t co, at;
+        const int32_t count = lane_tile(work, first, &co, &at, columns);
+        float total[BT_DOTS][BT_DOTS] = {{0}};
+        for (int32_t row = 0; row < s->ho; row++) {
+            float sum[BT_DOTS][BT_DOTS];
+            fold_dots(sum, lanes.kept[first + row], count);
+            for (int32_t k = 0; k < BT_DOTS * count; k++) total[k / BT_DOTS][k % BT_DOTS] += sum[k / BT_DOTS][k % BT_DOTS];
+        }
+        for (int32_t r = 0; r < count; r++)
+            for (int32_t c = 0; c < BT_DOTS; c++) work->o->view[2].data[(co + r) * work->n.left + at + c] += total[r][c];
+    }
+}
+#else
+static bool shares_lanes(const bt_operands *o, const conv *s, const shares *n) {
+    (void)o, (void)s, (void)n;
+    return false;
+}
+static void share_lanes(const weight_job *work) { (void)work; }
+#endif
+
 BT_RUN(conv2d_weight_gradient) {
     const conv s = conv_read(o, &o->view[0], &o->view[2], &o->view[1], true);
     if (!conv_is_dense(&s)) {
@@ -233,5 +312,9 @@ BT_RUN(conv2d_weight_gradient) {
         return;
     }
     weight_job work = {o, s, share_out(&s, o->view[3].rank != 0)};
+    if (shares_lanes(o, &s, &work.n)) {
+        share_lanes(&work);
+        return;
+    }
     bt_port_parallel(o->run->port, weight_gradient_piece, &work, work.n.all);
 }

@@ -113,7 +113,7 @@ static inline void fold_dots(float sum[BT_DOTS][BT_DOTS], float kept[BT_LANES][1
     for (int32_t k = 0; k < 4 * rows; k++) {
         float lane[BT_LANES];
         for (int32_t j = 0; j < BT_LANES; j++) lane[j] = kept[j][k];
-        sum[0][k] = bt_fold_lanes(lane);
+        sum[k / BT_DOTS][k % BT_DOTS] = bt_fold_lanes(lane);
     }
 }
 
