@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from device_agent.sources.formats import reader
+from device_agent.sources.formats import FINDERS, reader
 from device_agent.sources.recording import Recording, check_same_layout
 from device_agent.sources.shape import shaped
 from schemas.errors import UserError
@@ -168,6 +168,12 @@ class Dataset:
         return shaped(recording, self.file, path)
 
     def _look(self) -> dict[str, dict[int, Path]]:
+        if self.file.format in FINDERS:
+            there = FINDERS[self.file.format](self.file, self.folder)
+            chosen = {name: there[name] for name in there if self.file.subjects is None or name in self.file.subjects}
+            if not chosen:
+                raise UserError(f"{self.place}: subjects: holds none of them: choose among {', '.join(there)}")
+            return chosen
         if not self.folder.is_dir():
             raise UserError(f"{self.folder}: there is no such folder of recordings: check --data")
         pattern = _regex(self.file.pattern)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 #: hold more channels, classes and seconds than were asked for. Imports of heavy packages belong inside.
 Reader = Callable[[Path, str, int, "DatasetFile"], Recording]
 
+Finder = Callable[["DatasetFile", Path], dict[str, dict[int, Path]]]
+
 
 def _npz(path: Path, subject: str, session: int, asked: DatasetFile) -> Recording:
     return load_recording(path)
@@ -27,8 +29,34 @@ def _mne(path: Path, subject: str, session: int, asked: DatasetFile) -> Recordin
     return read_continuous(path, subject, session, asked)
 
 
-READERS: dict[str, Reader] = {"npz": _npz, "mne": _mne}
-CONTINUOUS = frozenset({"mne"})
+def _bids(path: Path, subject: str, session: int, asked: DatasetFile) -> Recording:
+    from device_agent.sources.bids import read_bids
+
+    return read_bids(path, subject, session, asked)
+
+
+def _moabb(path: Path, subject: str, session: int, asked: DatasetFile) -> Recording:
+    from device_agent.sources.moabb_sets import read_moabb
+
+    return read_moabb(path, subject, session, asked)
+
+
+def _find_bids(asked: DatasetFile, folder: Path) -> dict[str, dict[int, Path]]:
+    from device_agent.sources.bids import find_bids
+
+    return find_bids(asked, folder)
+
+
+def _find_moabb(asked: DatasetFile, folder: Path) -> dict[str, dict[int, Path]]:
+    from device_agent.sources.moabb_sets import find_moabb
+
+    return find_moabb(asked, folder)
+
+
+READERS: dict[str, Reader] = {"npz": _npz, "mne": _mne, "bids": _bids, "moabb": _moabb}
+#: Formats that know themselves who is there: subject -> session -> path. Others are found by the names of files.
+FINDERS: dict[str, Finder] = {"bids": _find_bids, "moabb": _find_moabb}
+CONTINUOUS = frozenset({"mne", "bids", "moabb"})
 """Formats whose reader gives what was asked for itself: it cuts windows around events, also before their onset."""
 
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ _VOLT = 107
 """FIFF's unit number, as MNE keeps it for each channel."""
 _NOT_A_LABEL = ("bad", "edge", "boundary", "new segment")
 """Annotations that begin so mark parts of the signal, not what the person did."""
+
+
+R = TypeVar("R", bound="Reading")
 
 
 class _Part(BaseModel):
@@ -59,13 +62,32 @@ class _Event:
 
 def read_continuous(path: Path, subject: str, session: int, asked: DatasetFile) -> Recording:
     """Windows as the data set asks for them, cut already. Raises UserError (mostly RecordingError)."""
+    reading = reading_of(asked, Reading, path)
+    return cut(_open(path), reading, path, subject, session, asked)
+
+
+def reading_of(asked: DatasetFile, kind: type[R], path: Path) -> R:
+    """`reading` of the data set's file. Raises UserError with the field."""
     try:
-        reading = Reading.model_validate(asked.reading)
+        return kind.model_validate(asked.reading)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in ("reading", *first["loc"]))
-        raise UserError(f"{path}: {where}: {first['msg']}") from None
-    raw = _open(path)
+        fields = f": there are {', '.join(kind.model_fields)}" if first["type"] == "extra_forbidden" else ""
+        raise UserError(f"{path}: {where}: {first['msg']}{fields}") from None
+
+
+def joined(raws: list[Any]) -> Any:
+    """Several runs as one recording; where they meet stands an annotation that no window may touch."""
+    if len(raws) == 1:
+        return raws[0]
+    import mne
+
+    return mne.concatenate_raws(raws, verbose="error")
+
+
+def cut(raw: Any, reading: Reading, path: Path, subject: str, session: int, asked: DatasetFile) -> Recording:
+    """From a continuous recording (mne.io.Raw, loaded) to windows. Raises UserError."""
     events = _events(raw, reading.stim_channel, path)
     channels = _pick(raw, asked.channels, path)
     if reading.resample_hz is not None and reading.resample_hz != raw.info["sfreq"]:
@@ -78,7 +100,12 @@ def read_continuous(path: Path, subject: str, session: int, asked: DatasetFile) 
         windows = _trials(events, classes, asked.window.start_s, rate)
     else:
         windows = _steps(events, classes, values.shape[1], length, rate, reading.sliding)
-    whole = [(start, label) for start, label in windows if start >= 0 and start + length <= values.shape[1]]
+    bad = _bad(raw, rate, values.shape[1])
+    whole = [
+        (start, label)
+        for start, label in windows
+        if start >= 0 and start + length <= values.shape[1] and not bad[start : start + length].any()
+    ]
     if not whole:
         raise RecordingError(
             path, "events", f"give no whole window of {length / rate:g} s in {values.shape[1] / rate:g} s",
@@ -142,6 +169,17 @@ def _events(raw: Any, stim_channel: str | None, path: Path) -> list[_Event]:
         if not str(label).lower().startswith(_NOT_A_LABEL)
     ]
     return sorted(events, key=lambda event: event.start_s)
+
+
+def _bad(raw: Any, rate: float, samples: int) -> npt.NDArray[np.bool_]:
+    """Samples that an annotation marks as bad, and the first one behind the place where two runs meet."""
+    bad = np.zeros(samples, np.bool_)
+    notes = raw.annotations
+    starts = raw.time_as_index(notes.onset, use_rounding=True, origin=notes.orig_time)
+    for start, duration, label in zip(starts, notes.duration, notes.description, strict=True):
+        if str(label).lower().startswith(("bad", "edge")):
+            bad[max(int(start), 0) : int(start) + max(round(float(duration) * rate), 1)] = True
+    return bad
 
 
 def _pick(raw: Any, wanted: tuple[str, ...] | None, path: Path) -> tuple[str, ...]:
