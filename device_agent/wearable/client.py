@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+import structlog
 
 from device_agent.sources.window import Window
 from device_agent.wearable.api import (
@@ -43,7 +44,9 @@ from schemas.link.messages import (
 )
 from schemas.link.opcodes import EVALUATE_MOST, OPTIMIZERS, Capability, LinkObject, Opcode
 from schemas.link.status import Status
+from schemas.link.versions import skew
 
+_log = structlog.get_logger(__name__)
 _BANKS = {Bank.SERVING: 0, Bank.CANDIDATE: 1, Bank.PREVIOUS: 2}
 WEARER_NAME_BYTES = 23
 #: Reports of windows that the wearable recorded, kept for a reader that is behind; then the oldest is lost.
@@ -105,6 +108,11 @@ class LinkWearable:
     def capabilities(self) -> Capability:
         """What the wearable's firmware can beyond the first of its protocol version."""
         return Capability(self._answer.capabilities if self._answer is not None else 0)
+
+    @property
+    def skew(self) -> str:
+        """What a person should know of a firmware that is older or newer than this agent; "" for nothing."""
+        return skew(self._answer.firmware, self._answer.capabilities) if self._answer is not None else ""
 
     @property
     def state(self) -> LinkState:
@@ -329,7 +337,9 @@ class LinkWearable:
         if self._answer is not None and answer.boot != self._answer.boot:
             self.clock.restart()
         self.clock.told(answer.time_us, time.time())
-        self._answer = answer
+        known, self._answer = self._answer, answer
+        if self.skew and (known is None or known.firmware != answer.firmware):
+            _log.warning(self.skew, device=answer.device_id, build=answer.build)
         status, body = await self._session.exchange_repeated(Opcode.INFO)
         if status != Status.OK:
             raise LinkBroken
