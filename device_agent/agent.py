@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from device_agent.adaptation.policy import Wait, decide
+from device_agent.adaptation.policy import Selection, Wait, decide
 from device_agent.adaptation.run import AdaptationRun
 from device_agent.calibration import calibrate
 from device_agent.context import Context
@@ -211,6 +211,7 @@ class Agent:
             self._recorder.window(window, report, faulty)
         state.windows += 1
         state.last_window = report.window_id
+        context.newest_s = time_s
         seen = Prediction(report.window_id, report.predicted, frozen, after_commit, faulty, report.weights_version)
         correct = None if label is None else self._count(seen, label)
         if label is None:
@@ -381,6 +382,10 @@ class Agent:
         wait = self._not_now(len(decision.train), forced=trigger is Trigger.COMMAND)
         if wait is not None:
             return Wait(wait)
+        cost_mj = self._cost_mj(decision)
+        if trigger is not Trigger.COMMAND and not context.energy.allows(cost_mj, context.newest_s):
+            return Wait(f"the day's energy is spent: {context.energy.spent_mj:.0f} mJ, a fit takes {cost_mj:.0f}")
+        context.energy.charge(cost_mj, context.newest_s)
         return self._run.prepare(decision, trigger, alert_id=alert_id, command_id=command_id)
 
     def _not_now(self, windows: int, *, forced: bool) -> str | None:
@@ -396,6 +401,12 @@ class Agent:
             _log.info("adaptation waits" if wait else "adaptation may begin", reason=wait or "")
         self._waits_for = kind
         return wait
+
+    def _cost_mj(self, chosen: Selection) -> float:
+        """What a fit on these windows takes, by the plan's model of the device."""
+        context = self._context
+        fit = context.settings.refine if context.episode.committed else context.settings.fit
+        return fit.epochs * len(chosen.train) * (context.mj_per_window or 0.0)
 
     async def _ping(self, command: Command) -> tuple[ReplyStatus, str]:
         return ReplyStatus.DONE, f"{self._context.doing}, window {self._context.newest_window}"

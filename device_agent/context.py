@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from device_agent.adaptation.energy import EnergyBudget
 from device_agent.adaptation.episode import Episode
 from device_agent.adaptation.memory import RingMemory
 from device_agent.adaptation.policy import PolicySettings
@@ -30,9 +31,9 @@ _RING_BEFORE_CONNECTION = 512
 class Context:
     """Settings, kept state, and the cores that the loop feeds. Made once, before anything is connected."""
 
-    def __init__(self, settings: AgentSettings, state: AgentState) -> None:
+    def __init__(self, settings: AgentSettings, state: AgentState, policy: PolicySettings = PolicySettings()) -> None:
         self.settings, self.state = settings, state
-        self.policy = PolicySettings()
+        self.policy = policy
         self.ring = RingMemory(_RING_BEFORE_CONNECTION)
         self.ring.restore(state.ring)
         self.monitor = DriftMonitor(
@@ -43,6 +44,11 @@ class Context:
         self.episode = Episode(settings.risk)
         if state.episode is not None:
             self.episode.restore(state.episode)
+        self.energy = EnergyBudget(settings.energy_mj_per_day, state.energy_day, state.energy_mj)
+        self.mj_per_window: float | None = None
+        """Of one window trained on once, by the plan's own model; None where the plan does not say."""
+        self.newest_s = 0.0
+        """The end of the newest window, seconds since the epoch."""
         self.quality: SignalQuality | None = None
         self.unlabelled = Unlabelled()
         self.unlabelled.restore(state.unlabelled)
@@ -66,6 +72,7 @@ class Context:
         """Bring the kept state up to date, just before it is written."""
         state.monitor, state.ring = self.monitor.snapshot(), self.ring.snapshot()
         state.unlabelled, state.episode = self.unlabelled.snapshot(), self.episode.snapshot()
+        state.energy_day, state.energy_mj = self.energy.day, self.energy.spent_mj
         state.quality = self.quality.snapshot() if self.quality is not None else state.quality
 
     def signal_quality(self, channels: Sequence[str]) -> SignalQuality:

@@ -12,6 +12,7 @@ from device_agent.sources.source import Layout
 from device_agent.wearable.api import Wearable, WearableError, WearableInfo, WearableLost
 from device_agent.wearer import choose_wearer
 from schemas.errors import UserError
+from schemas.plan import PlanError, read_plan
 
 _log = structlog.get_logger("agent")
 _RING_SLACK = 48
@@ -53,8 +54,20 @@ async def _open(context: Context, wearable: Wearable, material: Material) -> Non
     if material.layout is not None:
         check_fits(wearable.info, material.layout)
     context.info = wearable.info
+    if settings.energy_mj_per_day is not None and context.mj_per_window is None:
+        context.mj_per_window = _energy(await wearable.read_plan())
     state.device_version = (await wearable.statistics()).weights_version
     context.resize_ring(max(min(wearable.info.ring_capacity - _RING_SLACK, _MOST_KEPT), 1))
+
+
+def _energy(plan: bytes) -> float | None:
+    """Of one window trained on once, mJ; None where the plan does not say."""
+    try:
+        said = read_plan(plan).names.get("gap9", {}).get("energy_mj_per_sample")
+    except PlanError as error:
+        _log.warning("no budget of energy: the plan cannot be read", reason=str(error))
+        return None
+    return None if said is None else float(said)
 
 
 def check_fits(info: WearableInfo, source: Layout) -> None:

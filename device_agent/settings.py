@@ -66,6 +66,9 @@ class AgentSettings(BaseModel):
     cool_down_s: float = Field(
         default=0.0, ge=0, le=86_400, description="pause after an adaptation, in seconds as well"
     )
+    energy_mj_per_day: float | None = Field(
+        default=20_000.0, ge=0, description="for fine-tuning, by the plan's model of the device; None: no limit"
+    )
     detector: str = "page-hinkley"
     risk: float = Field(default=0.05, gt=0, lt=1)
     fit: FitSettings = FitSettings(learning_rate=1e-2)

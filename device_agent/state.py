@@ -112,6 +112,9 @@ class AgentState(BaseModel):
     """Attempts in a row that were not committed."""
     last_end_s: float | None = None
     """When the last adaptation ended, seconds since the epoch."""
+    energy_day: int = 0
+    energy_mj: float = 0.0
+    """Spent on that day of the stream's clock."""
     next_fit: int = 1
     in_flight: InFlight | None = None
     open_commands: list[str] = Field(default_factory=list)

@@ -22,6 +22,9 @@ class StudyChoice(StrEnum):
     LONGITUDINAL = "longitudinal"
     STREAM = "stream"
     DETECTION = "detection"
+    NEWCOMER = "newcomer"
+    GUARD = "guard"
+    ABLATION = "ablation"
 
 
 class EngineChoice(StrEnum):
@@ -37,7 +40,9 @@ def main(
         StudyChoice,
         typer.Argument(
             help="day1: a new person's first session; longitudinal: the later ones; stream: the whole agent over all "
-            "sessions in recorded order; detection: every drift detector on changes of day."
+            "sessions in recorded order; detection: every drift detector on changes of day; newcomer: few labels or "
+            "none, with and without alignment; guard: what it lets through when labels are wrong; ablation: the agent "
+            "without one part after the other."
         ),
     ],
     data: Annotated[Path, typer.Option(help="A data set's YAML file, or a folder of recordings.")],
@@ -90,6 +95,19 @@ def main(
     if study is StudyChoice.STREAM:
         chosen = _known(triggers, ("never", "agent", "oracle"), "--triggers")
         report = _with_progress(lambda tell: run_streams(request(tell), chosen))
+    elif study is StudyChoice.NEWCOMER:
+        from biotrain.evaluate.run_newcomer import run_newcomers
+
+        tuning = Tuning(epochs=epochs, learning_rate=learning_rate)
+        report = _with_progress(lambda tell: run_newcomers(request(tell), tuning))
+    elif study is StudyChoice.GUARD:
+        from biotrain.evaluate.run_guard import run_guard
+
+        report = _with_progress(lambda tell: run_guard(request(tell)))
+    elif study is StudyChoice.ABLATION:
+        from biotrain.evaluate.run_ablation import run_ablation
+
+        report = _with_progress(lambda tell: run_ablation(request(tell)))
     elif study is StudyChoice.DETECTION:
         report = _with_progress(lambda tell: run_detection(request(tell)))
     else:

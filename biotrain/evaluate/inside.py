@@ -4,6 +4,7 @@ a source that does not run on while the device trains, so that a run does not de
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any, Self
 from device_agent.sources.source import Item, WindowSource
 from device_agent.sources.timeline import Timeline
 from device_agent.sources.window import Window
-from device_agent.wearable.api import FitRequest, Wearable, WindowReport
+from device_agent.wearable.api import FitRequest, Wearable, WearableError, WindowReport
 from messaging import Delivery
 from schemas.stored import SeqRange, Stored
 from schemas.topics import DeviceTopic, Kind
@@ -66,6 +67,9 @@ class Seen:
     margin: list[float] = field(default_factory=list)
     features: list[list[float]] = field(default_factory=list)
     newest: int = -1
+    weights_before: bytes = b""
+    weights_after: bytes = b""
+    """Weights files of what serves when the stream begins, and when it has ended."""
     fits: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
     """The newest window when a fit was asked for, and the windows that it learns from."""
 
@@ -89,10 +93,17 @@ class WatchedWearable:
         return getattr(self._wearable, name)
 
     async def push(self, window: Window) -> WindowReport:
+        if window.id >= self._seen.first and not self._seen.weights_before:
+            self._seen.weights_before = await self._wearable.read_weights()
         report = await self._wearable.push(window)
         self._seen.newest = max(self._seen.newest, window.id)
         self._seen.take(window, report)
         return report
+
+    async def close(self) -> None:
+        with contextlib.suppress(WearableError):  # closed before
+            self._seen.weights_after = await self._wearable.read_weights()
+        await self._wearable.close()
 
     async def start_fit(self, request: FitRequest) -> None:
         self._seen.fits.append((self._seen.newest, tuple(request.window_ids)))

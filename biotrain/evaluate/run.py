@@ -71,7 +71,7 @@ def run_protocols(request: Request, settings: Sequence[StudySettings], modes: Se
         apart = {mode: 100 * (first[mode]["mean"] - second[mode]["mean"]) for mode in modes}
         summary["device_minus_torch_points"] = apart
         tables.append("device - torch, points: " + ", ".join(f"{mode} {points:+.2f}" for mode, points in apart.items()))
-    return _write(
+    return write_report(
         request.place / study,
         summary,
         "\n\n".join(tables),
@@ -103,7 +103,7 @@ def run_streams(request: Request, triggers: Sequence[str]) -> Report:
         f"{r['fit_steps']},{r['energy_mj']:.1f}"
         for r in results
     ]
-    return _write(
+    return write_report(
         request.place / "stream",
         summary,
         streams_to_markdown(summary, triggers),
@@ -132,10 +132,12 @@ def run_detection(request: Request) -> Report:
         f"{len(traces)} tuned models; {ten} changes of day cost 10 points or more, {twenty} of them 20 or more\n\n"
     )
     summary: Json = {"study": "detection", "data": request.dataset.file.name, "seeds": request.seeds, "detectors": rows}
-    return _write(request.place / "detection", summary, heading + detection_table(rows), {}, lambda figures, folder: [])
+    return write_report(
+        request.place / "detection", summary, heading + detection_table(rows), {}, lambda figures, folder: []
+    )
 
 
-def _write(
+def write_report(
     folder: Path, summary: Json, table: str, files: dict[str, str], draw: Callable[[Any, Path], list[Path]]
 ) -> Report:
     contents = {"table.md": table + "\n", "summary.json": json.dumps(summary, indent=1), **files}

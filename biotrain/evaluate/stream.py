@@ -10,9 +10,12 @@ from typing import Any, Literal, cast
 
 from biotrain.evaluate.inside import KeepingBroker, Seen, SteppedSource, WatchedWearable
 from biotrain.evaluate.oracle import OracleMonitor
+from device_agent.adaptation.policy import PolicySettings
 from device_agent.agent import Agent
 from device_agent.context import Context
+from device_agent.drift.quality import SignalQuality
 from device_agent.drift.registry import error_detector
+from device_agent.engine.engine import Engine
 from device_agent.outbox import Identity, Outbox
 from device_agent.reporter import Reporter
 from device_agent.settings import AgentSettings
@@ -53,6 +56,9 @@ class Streamed:
     """Window, drift statistic, threshold."""
     fits: list[tuple[int, tuple[int, ...]]]
     """Newest window at its beginning, and the windows that were learned from; calibration before the stream first."""
+    weights_before: bytes
+    """Weights files: when the stream begins, and when it has ended."""
+    weights_after: bytes
     fit_steps: int
     """Optimiser steps after calibration."""
     energy_mj: float
@@ -60,16 +66,31 @@ class Streamed:
 
 
 def run_stream(
-    plan: bytes, weights: bytes, sessions: list[Recording], trigger: Trigger, settings: AgentSettings | None = None
+    plan: bytes,
+    weights: bytes,
+    sessions: list[Recording],
+    trigger: Trigger,
+    settings: AgentSettings | None = None,
+    policy: PolicySettings = PolicySettings(),
+    quality: SignalQuality | None = None,
 ) -> Streamed:
     """Calibrate on the first session, stream the others. The agent is the real one, in this process, beside a real
     virtual wearable; the stream waits while the device trains."""
     with tempfile.TemporaryDirectory(prefix="biotrain-stream-") as folder:
-        return asyncio.run(_run(plan, weights, sessions, trigger, settings or AgentSettings(), Path(folder)))
+        return asyncio.run(
+            _run(plan, weights, sessions, trigger, settings or AgentSettings(), policy, quality, Path(folder))
+        )
 
 
 async def _run(
-    plan: bytes, weights: bytes, sessions: list[Recording], trigger: Trigger, settings: AgentSettings, folder: Path
+    plan: bytes,
+    weights: bytes,
+    sessions: list[Recording],
+    trigger: Trigger,
+    settings: AgentSettings,
+    policy: PolicySettings,
+    quality: SignalQuality | None,
+    folder: Path,
 ) -> Streamed:
     (folder / "p.plan").write_bytes(plan)
     (folder / "p.weights").write_bytes(weights)
@@ -88,7 +109,8 @@ async def _run(
     for session in streamed[:-1]:
         starts.append(starts[-1] + len(session))
     broker, seen = KeepingBroker(), Seen(first=len(calibration))
-    context = Context(settings, AgentState(stream="evaluation"))
+    context = Context(settings, AgentState(stream="evaluation"), policy)
+    context.quality = quality
     if trigger == "oracle":
         context.monitor = OracleMonitor(lambda reference: error_detector(settings.detector, reference))
         context.monitor.starts = starts
@@ -116,6 +138,7 @@ async def _run(
     agent = Agent(context, material, cast(Broker, broker), connect=watched, connect_frozen=watched)
     try:
         await agent.run()
+        weights_after = await wearables[0].read_weights()
     finally:
         context.reporter.close()
         for wearable in wearables:
@@ -137,6 +160,8 @@ async def _run(
         faults=broker.of(Kind.FAULT),
         score=score,
         fits=seen.fits,
+        weights_before=seen.weights_before,
+        weights_after=weights_after,
         fit_steps=fit_steps,
         energy_mj=fit_steps * settings.fit.batch_size * mj_per_window,
     )
@@ -154,5 +179,15 @@ def _steps(adaptations: list[dict[str, Any]], first_window: int) -> int:
 
 def to_json(streamed: Streamed) -> dict[str, Any]:
     fields = asdict(streamed)
-    del fields["fits"]  # a long list that no table is made of
+    for name in ("fits", "weights_before", "weights_after"):  # long, and no table is made of them
+        del fields[name]
     return fields
+
+
+def right_of(plan: bytes, weights: bytes, windows: Recording) -> int:
+    """How many of these windows a weights file gets right, on the device's engine."""
+    with Engine(plan, weights) as engine:
+        return sum(
+            engine.infer(counts, windows.scale)[0] == int(label)
+            for counts, label in zip(windows.counts, windows.labels, strict=True)
+        )

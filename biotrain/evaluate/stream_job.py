@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,12 @@ from biotrain.files import write_whole
 from biotrain.pretrain.cache import COMPILING_CODE, TRAINING_CODE, cache_key
 from biotrain.pretrain.run import OtherPeople
 from biotrain.pretrain.settings import TrainingSettings
-from device_agent.sources.dataset import open_dataset
+from device_agent.sources.dataset import Dataset, open_dataset
+from device_agent.sources.recording import Recording
+from device_agent.sources.split import split_session
+
+if TYPE_CHECKING:
+    from device_agent.settings import AgentSettings
 
 #: What shapes a stream's course beside data, settings and the model.
 STREAM_CODE = (
@@ -27,6 +32,7 @@ STREAM_CODE = (
     "device_agent/calibration.py",
     "device_agent/drift/*.py",
     "device_agent/settings.py",
+    "device_agent/sources/split.py",
 )
 TRACE_CODE = ("biotrain/evaluate/traces.py", "biotrain/evaluate/tuned.py", "device_agent/sources/split.py")
 
@@ -91,25 +97,18 @@ def _key(job: StreamJob | TraceJob, code: Sequence[str]) -> str:
 
 def run_stream_job(job: StreamJob) -> None:
     """Runs the triggers that have no result yet."""
-    from biotrain.evaluate.stream import run_stream, to_json
+    from biotrain.evaluate.stream import right_of, run_stream, to_json
     from biotrain.pretrain.run import pretrain
-    from device_agent.settings import AgentSettings, FitSettings
 
     key = job.key()
     missing = [trigger for trigger in job.triggers if read_result(job.path(trigger), key) is None]
     if not missing:
         return
-    _quiet()
+    quiet()
     dataset = open_dataset(job.data)
     made = pretrain(OtherPeople(dataset, job.subject), job.training.model_copy(update={"seed": job.seed}), job.cache)
-    sessions = dataset.load_sessions(job.subject)
-    defaults = AgentSettings()
-    settings = defaults.model_copy(
-        update={
-            "fit": defaults.fit.model_copy(update={"seed": 1000 * job.seed}),
-            "calibration": FitSettings.model_validate({**defaults.calibration.model_dump(), "seed": 1000 * job.seed}),
-        }
-    )
+    taught, kept, later = calibration_part(dataset, job.subject)
+    sessions, settings = [taught, *later], settings_of(job.seed)
     for trigger in missing:
         streamed = run_stream(made.plan, made.weights, sessions, trigger, settings)  # type: ignore[arg-type]
         result = {
@@ -121,9 +120,31 @@ def run_stream_job(job: StreamJob) -> None:
             "trigger": trigger,
             "classes": list(sessions[0].classes),
             "window_s": sessions[0].duration_s,
+            "first_session": {
+                "windows": len(kept),
+                "before": right_of(made.plan, streamed.weights_before, kept),
+                "after": right_of(made.plan, streamed.weights_after, kept),
+            },
             **to_json(streamed),
         }
         write_whole(job.path(trigger), json.dumps(result).encode())
+
+
+def calibration_part(dataset: Dataset, subject: str) -> tuple[Recording, Recording, list[Recording]]:
+    """What is calibrated on, what is kept apart to tell what has been forgotten, and the sessions to stream: the first
+    session's last repetitions teach nobody."""
+    first, *later = dataset.load_sessions(subject)
+    taught, kept = (first.chosen(part) for part in split_session(first, dataset.file.split))
+    return taught, kept, later
+
+
+def settings_of(seed: int) -> AgentSettings:
+    """The agent's defaults, with this seed for the order of windows and for dropout."""
+    from device_agent.settings import AgentSettings
+
+    defaults = AgentSettings()
+    seeded = {name: getattr(defaults, name).model_copy(update={"seed": 1000 * seed}) for name in ("fit", "calibration")}
+    return defaults.model_copy(update=seeded)
 
 
 def run_trace_job(job: TraceJob) -> None:
@@ -140,7 +161,7 @@ def run_trace_job(job: TraceJob) -> None:
     save_traces(job.path, make_traces(prepared, sessions, dataset.file.split, Tuning(), job.seed))
 
 
-def _quiet() -> None:
+def quiet() -> None:
     import logging
 
     import structlog

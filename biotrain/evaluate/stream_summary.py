@@ -31,6 +31,7 @@ def summarize_streams(results: Sequence[Result], triggers: Sequence[str]) -> dic
     summary: dict[str, Any] = {"subjects": subjects, "triggers": by_trigger}
     for trigger in triggers:
         by_trigger[trigger]["fit_steps"] = _mean([found[trigger]["fit_steps"] for found in complete])
+        by_trigger[trigger]["forgotten"] = interval([found[trigger]["forgotten"] for found in complete])
         by_trigger[trigger]["energy_mj"] = _mean([found[trigger]["energy_mj"] for found in complete])
     if complete and {"agent", "oracle"} <= set(triggers):
         agent, oracle = by_trigger["agent"], by_trigger["oracle"]
@@ -61,8 +62,15 @@ def _person(own: Sequence[Result]) -> dict[str, Any]:
         "fit_steps": _mean([r["fit_steps"] for r in own]),
         "energy_mj": _mean([r["energy_mj"] for r in own]),
         "faults": _mean([len([f for f in r["faults"] if f["active"]]) for r in own]),
+        "forgotten": _mean([_forgotten(r) for r in own]),
         "seeds": {r["seed"]: accuracy(r) for r in own},
     }
+
+
+def _forgotten(r: Result) -> float:
+    """Of the first session's test part: accuracy after the last session, less than when the stream began (of 1)."""
+    kept = r["first_session"]
+    return float((kept["before"] - kept["after"]) / kept["windows"])
 
 
 def by_session(own: Sequence[Result]) -> dict[str, float]:
@@ -92,6 +100,12 @@ def streams_to_markdown(summary: dict[str, Any], triggers: Sequence[str]) -> str
         lines += ["", f"- agent over oracle: {100 * summary['agent_over_oracle']:.1f} % of its accuracy"]
         if summary["steps_over_oracle"] is not None:
             lines[-1] += f", {100 * summary['steps_over_oracle']:.0f} % of its training steps"
+    if summary["triggers"].get("agent", {}).get("forgotten", {}).get("mean") is not None:
+        found = summary["triggers"]["agent"]["forgotten"]
+        each = ", ".join(f"{s} {-100 * p['agent']['forgotten']:+.1f}" for s, p in summary["subjects"].items())
+        lines.append(
+            f"- agent, first session's test part, after the last session: {-100 * found['mean']:+.1f} points ({each})"
+        )
     if "agent_minus_never" in summary:
         gain = summary["agent_minus_never"]
         words = f"- agent - never: {100 * gain['mean']:+.1f} points"

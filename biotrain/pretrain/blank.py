@@ -14,6 +14,7 @@ from device_agent.compiler.normalise import Norm
 from device_agent.compiler.preprocessing import Preprocessing
 from device_agent.compiler.training_options import Mode
 from device_agent.models import ModelSize, build_model
+from device_agent.models.aligned import Aligned
 from device_agent.models.norms import with_group_norm
 
 
@@ -47,4 +48,6 @@ def blank_model(training_set: TrainingSet, settings: TrainingSettings) -> Blank:
     module = build_model(name, size)
     if settings.norm == "group":
         module = with_group_norm(module)
+    if training_set.steps.alignment == "euclidean":
+        module = Aligned(module, len(signal.channels))
     return Blank(name, module, training_set.preprocessing(), signal, Norm(settings.norm))

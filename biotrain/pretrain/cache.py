@@ -24,6 +24,7 @@ TRAINING_CODE = (
     "biotrain/pretrain/filters.py",
     "biotrain/pretrain/people.py",
     "biotrain/pretrain/training.py",
+    "device_agent/adaptation/alignment.py",
     "device_agent/compiler/preprocessing.py",
     "device_agent/models/*.py",
     "device_agent/sources/dataset.py",

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from biotrain.pretrain.filters import average_reference, design
+from device_agent.adaptation.alignment import align_groups
 from device_agent.compiler.preprocessing import Preprocessing
 from device_agent.sources.dataset import Dataset, Steps
 from device_agent.sources.recording import Recording, check_same_layout
@@ -30,11 +31,18 @@ class TrainingSet:
     channels: tuple[str, ...]
     sampling_rate_hz: float
     people: tuple[str, ...]
+    groups: npt.NDArray[np.int64]
+    """[windows]: whose session a window is from, for what is learned of each by itself."""
     steps: Steps = field(default_factory=Steps)
 
     @property
     def samples(self) -> int:
         return int(self.windows.shape[2])
+
+    def inputs(self, preprocessing: Preprocessing) -> npt.NDArray[np.float32]:
+        """What a network is trained on: prepared, and aligned where the data set asks for it."""
+        prepared = preprocessing.apply(self.windows)
+        return align_groups(prepared, self.groups) if self.steps.alignment == "euclidean" else prepared
 
     def preprocessing(self) -> Preprocessing:
         """The data set's steps; channels to mean 0 and deviation 1 over all windows, after everything else.
@@ -74,6 +82,7 @@ def join(recordings: Sequence[Recording], steps: Steps = Steps()) -> TrainingSet
         channels=first.channels,
         sampling_rate_hz=first.sampling_rate_hz,
         people=tuple(dict.fromkeys(recording.subject for recording in recordings)),
+        groups=np.repeat(np.arange(len(recordings)), [len(recording) for recording in recordings]),
         steps=steps,
     )
 

@@ -105,7 +105,7 @@ def _make(
         ) from None
 
     blank = blank_model(training_set, settings)
-    inputs = blank.preprocessing.apply(training_set.windows)
+    inputs = training_set.inputs(blank.preprocessing)
     epochs = train(blank.module, inputs, training_set.labels, settings, checkpoint, on_epoch)
     compiled = blank.compile()
     report = {

@@ -23,7 +23,7 @@ class Diet:
 class PolicySettings:
     """The numbers were chosen on EMG of eight days, streamed in recorded order: grips in blocks, rests between."""
 
-    min_new: int = 20
+    min_new: int = 30
     """Labelled windows since the change, before the first fit."""
     min_wrong: int = 3
     """Of the newest `first.recent` of them: where less is wrong there is nothing to mend, and no fit could prove it."""
@@ -34,7 +34,7 @@ class PolicySettings:
     min_per_class: int = 3
     min_class_share: float = 0.8
     """With what is replayed: a fit that has seen one or two classes forgets the others."""
-    trial: int = 4
+    trial: int = 8
     """Windows that a first fit is compared on before the next one, which has learned from them, takes its place:
     what serves after the proof is renewed as often."""
     command_trial: int = 24
@@ -43,6 +43,8 @@ class PolicySettings:
     """Older windows, not in the fit, on which a refinement must not be worse: what was learned is not unlearned."""
     every: int = 3
     """Windows from the beginning of a refinement to that of the next, or from the end of one trial to the next."""
+    mend_only: bool = True
+    """A refinement begins only when something has been wrong since the last one began."""
     attempts: int = 60
     """In a row, that change nothing: no more are made at this pace..."""
     patience: float = 1.25
@@ -94,6 +96,10 @@ def decide(
         left = last_attempt_window + cool_down_windows(settings, failures) - newest_window
         if left > 0:
             return Wait(f"cooling down: {left} more windows after the last attempt")
+    if refining and not forced and settings.mend_only and last_attempt_window is not None:
+        since = memory.labelled(lambda kept: kept.id > last_attempt_window)
+        if all(kept.predicted == kept.label for kept in since):
+            return Wait(f"nothing to mend: all of {len(since)} labelled windows since the last fit were right")
     if not refining and not forced:
         new = memory.labelled(lambda kept: kept.id >= since_window and not kept.trained)
         if len(new) < settings.min_new:

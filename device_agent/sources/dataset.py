@@ -57,6 +57,9 @@ class Steps(_Part):
     scale: Literal["channel", "all", "none"] = Field(
         default="channel", description="to deviation 1 over the training people: each channel, or all by one factor"
     )
+    alignment: Literal["none", "euclidean"] = Field(
+        default="none", description="euclidean: each person's mean covariance becomes the identity, without labels"
+    )
 
 
 class WindowPart(_Part):
