@@ -14,6 +14,7 @@ from device_agent.wearable.api import WindowReport
 
 FAULT_FIRST, FAULT_LAST = 40, 100
 """Trials of every streamed session that are spoilt, where a variant spoils them."""
+_DEFAULT = PolicySettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Variant:
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Of the agent."""
-    policy: PolicySettings = PolicySettings()
+    policy: PolicySettings = _DEFAULT
     mode: str = "full"
     """What the plan trains."""
     gate: bool = True
@@ -38,7 +39,6 @@ class Ungated(SignalQuality):
 
 
 FAULT = next(scenario for scenario in SCENARIOS if scenario.name == "gain far too high")
-_DEFAULT = PolicySettings()
 _DETECTORS = ("adwin", "kswin", "river-page-hinkley", "ddm", "hddm-a", "hddm-w")
 
 VARIANTS: Mapping[str, Variant] = {

@@ -17,7 +17,7 @@ from device_agent.models.aligned import ALIGNMENT
 from device_agent.sources.recording import Recording
 
 RISK = 0.05
-PARTS = 4
+PARTS = 8
 """Of the labelled windows: each is left out once, to judge."""
 CONFIDENT = 0.5
 """Margin from which a window is taught with its own prediction: about the better half of them."""

@@ -138,7 +138,6 @@ async def _run(
     agent = Agent(context, material, cast(Broker, broker), connect=watched, connect_frozen=watched)
     try:
         await agent.run()
-        weights_after = await wearables[0].read_weights()
     finally:
         context.reporter.close()
         for wearable in wearables:
@@ -161,7 +160,7 @@ async def _run(
         score=score,
         fits=seen.fits,
         weights_before=seen.weights_before,
-        weights_after=weights_after,
+        weights_after=seen.weights_after,
         fit_steps=fit_steps,
         energy_mj=fit_steps * settings.fit.batch_size * mj_per_window,
     )
