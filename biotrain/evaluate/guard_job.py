@@ -76,10 +76,11 @@ def run_guard_job(job: GuardJob) -> None:
     numbers = sorted(dataset.sessions(job.subject))
     today = dataset.load(job.subject, job.session)
     tomorrow = dataset.load(job.subject, numbers[numbers.index(job.session) + 1])
-    shown, unseen = parts(tomorrow)
+    seen, hidden = parts(tomorrow)
+    shown, unseen = tomorrow.chosen(seen), tomorrow.chosen(hidden)
     for kind in missing:
         random = np.random.default_rng([job.seed, job.session, KINDS.index(kind)])
-        labels = labels_of(kind, dataset, job.subject, tomorrow, random)[: len(shown)]
+        labels = labels_of(kind, dataset, job.subject, tomorrow, random)[seen]
         streamed = run_stream(made.plan, made.weights, [today, replace(shown, labels=labels)], "agent")
         result = {
             "format": FORMAT,
@@ -102,11 +103,11 @@ def run_guard_job(job: GuardJob) -> None:
         write_whole(job.path(kind), json.dumps(result).encode())
 
 
-def parts(day: Recording) -> tuple[Recording, Recording]:
+def parts(day: Recording) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The windows that are streamed, drawn over the whole day and in recorded order, and those that nobody sees."""
     order = np.random.default_rng([20_262, day.session]).permutation(len(day))
     count = min(STREAMED, len(day) // 2)
-    return day.chosen(np.sort(order[:count])), day.chosen(np.sort(order[count:]))
+    return np.sort(order[:count]), np.sort(order[count:])
 
 
 def labels_of(
