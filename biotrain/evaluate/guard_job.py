@@ -63,7 +63,7 @@ class GuardJob:
 def run_guard_job(job: GuardJob) -> None:
     """Runs the kinds that have no result yet."""
     from biotrain.evaluate.stream import right_of, run_stream
-    from biotrain.evaluate.stream_job import quiet
+    from biotrain.evaluate.stream_job import needs_two_sessions, quiet
     from biotrain.pretrain.run import pretrain
 
     key = job.key()
@@ -72,6 +72,7 @@ def run_guard_job(job: GuardJob) -> None:
         return
     quiet()
     dataset = open_dataset(job.data)
+    needs_two_sessions(dataset, job.subject)
     made = pretrain(OtherPeople(dataset, job.subject), job.training.model_copy(update={"seed": job.seed}), job.cache)
     numbers = sorted(dataset.sessions(job.subject))
     today = dataset.load(job.subject, job.session)

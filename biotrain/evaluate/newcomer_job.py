@@ -12,12 +12,12 @@ from typing import Any
 from biotrain.evaluate.job import FORMAT, read_result
 from biotrain.evaluate.protocol import Tested
 from biotrain.evaluate.settings import Tuning
+from biotrain.evaluate.stream_job import needs_two_sessions
 from biotrain.files import write_whole
 from biotrain.pretrain.cache import COMPILING_CODE, TRAINING_CODE, cache_key
 from biotrain.pretrain.run import OtherPeople
 from biotrain.pretrain.settings import TrainingSettings
 from device_agent.sources.dataset import Dataset, open_dataset
-from schemas.errors import UserError
 
 NEWCOMER_CODE = (
     "biotrain/evaluate/newcomer.py",
@@ -83,9 +83,8 @@ def run_newcomer_job(job: NewcomerJob) -> None:
 
     torch.set_num_threads(1)
     dataset = open_dataset(job.data)
+    needs_two_sessions(dataset, job.subject)
     sessions = dataset.load_sessions(job.subject)
-    if len(sessions) < 2:
-        raise UserError(f"{job.subject} has one session: the first teaches and the second tests, so two are needed")
     made = [
         prepare(with_alignment(dataset, how), job.subject, job.seed, job.training, NEEDED_MODES, job.cache)
         for how in ("none", "euclidean")

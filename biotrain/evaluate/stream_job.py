@@ -18,6 +18,7 @@ from biotrain.pretrain.settings import TrainingSettings
 from device_agent.sources.dataset import Dataset, open_dataset
 from device_agent.sources.recording import Recording
 from device_agent.sources.split import split_session
+from schemas.errors import UserError
 
 if TYPE_CHECKING:
     from device_agent.settings import AgentSettings
@@ -133,9 +134,19 @@ def run_stream_job(job: StreamJob) -> None:
 def calibration_part(dataset: Dataset, subject: str) -> tuple[Recording, Recording, list[Recording]]:
     """What is calibrated on, what is kept apart to tell what has been forgotten, and the sessions to stream: the first
     session's last repetitions teach nobody."""
+    needs_two_sessions(dataset, subject)
     first, *later = dataset.load_sessions(subject)
     taught, kept = (first.chosen(part) for part in split_session(first, dataset.file.split))
     return taught, kept, later
+
+
+def needs_two_sessions(dataset: Dataset, subject: str) -> None:
+    """Raises UserError."""
+    if len(dataset.sessions(subject)) < 2:
+        raise UserError(
+            f"{subject} has one session, and what a model makes of a later day is asked for: record another one, "
+            "leave the person out with --subjects, or run `biotrain evaluate day1`"
+        )
 
 
 def settings_of(seed: int) -> AgentSettings:

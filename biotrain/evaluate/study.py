@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from biotrain.evaluate.job import Job, identity, read_result, run_job
 from biotrain.evaluate.settings import StudySettings
+from biotrain.evaluate.stream_job import needs_two_sessions
 from device_agent.sources.dataset import Dataset
 from schemas.errors import UserError
 
@@ -31,6 +32,8 @@ def make_jobs(
     """Those of one seed stand together: a study that is cut short has whole seeds. Raises UserError."""
     for subject in subjects:
         dataset.sessions(subject)
+        if any(chosen.study == "longitudinal" for chosen in settings):
+            needs_two_sessions(dataset, subject)
     place = dataset.place.resolve()
     return [
         Job(place, subject, seed, tuple(modes), chosen, results, cache)

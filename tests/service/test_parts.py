@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from messaging import Delivery
+from schemas.fault import FaultKind
 from schemas.state import DeviceState, State
 from schemas.topics import Kind
 from service.feed import Feed, LiveEvent
@@ -118,3 +120,9 @@ async def test_a_reader_that_does_not_keep_up_is_let_go_and_the_others_are_not()
         assert seen == list(range(6))
         assert [one.id if (one := await slow.get()) else None for _ in range(4)] == [0, 1, 2, None]
     assert not feed.is_full
+
+
+def test_the_page_has_words_for_every_fault(repository: Path) -> None:
+    words = (repository / "service/web/static/js/words.js").read_text(encoding="utf-8")
+    table = words[words.index("const FAULTS") : words.index("};", words.index("const FAULTS"))]
+    assert [kind.value for kind in FaultKind if f"{kind.value}: " not in table] == []

@@ -12,6 +12,8 @@ const STATES = {
 const FAULTS = {
   flat_line: "An electrode gives a flat line", saturation: "The amplifier is saturated", not_finite: "Values are not numbers",
   mains_hum: "Mains hum", windows_lost: "Windows were lost", wearable_lost: "The wearable is not reachable",
+  disconnected: "An electrode is off", electrode_pop: "An electrode jumps", swapped_electrodes: "Two electrodes are exchanged",
+  clock_gap: "The clock jumps, or nothing came for a long time",
   link_corrupt: "The link delivers damaged frames", disk_full: "The disk is full",
 };
 
