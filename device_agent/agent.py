@@ -374,6 +374,7 @@ class Agent:
             newest_window=context.newest_window,
             last_attempt_window=state.last_attempt_window,
             failures=state.failures,
+            home_until=state.home_until,
             refining=episode.committed,
             forced=trigger is Trigger.COMMAND,
         )

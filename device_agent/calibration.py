@@ -6,45 +6,80 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from device_agent.adaptation.folds import blocks
+from device_agent.adaptation.guard import judge, worth_committing
 from device_agent.adaptation.policy import Selection
 from device_agent.adaptation.run import AdaptationRun
 from device_agent.context import Context
 from device_agent.link import WearableLink
 from device_agent.sources.recording import Recording
 from device_agent.sources.timeline import Timeline
-from device_agent.wearable.api import Bank, Wearable, WearableLost
+from device_agent.wearable.api import Wearable, WearableLost
 from schemas.adaptation import Trigger
 from schemas.state import DeviceState
 
 _log = structlog.get_logger("agent")
 _GAP = 1
 """Windows between those that are trained on and those that judge: neighbours are too much alike."""
+_PARTS = 4
+"""Of the session, where its last windows prove nothing: each is left out once."""
 _TRAIN_SHARE = 0.8
 """The first part is trained on, the rest judges: the protocol of the BioTrain paper."""
 
 
 async def calibrate(context: Context, link: WearableLink, run: AdaptationRun, recording: Recording) -> None:
-    """Push, fit, judge; then take from the held-out windows what is normal for this wearer."""
+    """Push, fit, judge; then take from windows that did not teach what is normal for this wearer."""
     await context.enter(DeviceState.CALIBRATING, f"{len(recording)} windows of session {recording.session}")
     await _again_when_lost(link, lambda wearable: _push(context, wearable, recording))
     split = round(_TRAIN_SHARE * len(recording))
-    train = [kept.id for kept in context.ring.labelled(lambda kept: kept.id < split)]
-    held_out = [kept.id for kept in context.ring.labelled(lambda kept: kept.id >= split + _GAP)]
+    everything = [kept.id for kept in context.ring.labelled()]
+    train = [window for window in everything if window < split]
+    held_out = [window for window in everything if window >= split + _GAP]
     before = context.state.device_version
+    told: list[tuple[int, int, int]] = []
     if train and held_out:
-        await run.adapt(run.prepare(Selection(tuple(train), tuple(held_out)), Trigger.CALIBRATION))
+        flight = run.prepare(Selection(tuple(train), tuple(held_out)), Trigger.CALIBRATION)
+        await run.adapt(flight)
+        told = flight.outcomes
+        if flight.guard is not None and context.state.device_version == before:
+            told = await _in_parts(context, run, everything)
     if context.state.device_version != before:
-        await _again_when_lost(link, lambda wearable: _take_reference(context, wearable, held_out))
+        _take_reference(context, told)
         # Nothing of calibration is held out from later fits: its windows have been judged and are replayed.
-        context.ring.mark_trained(train + held_out)
+        context.ring.mark_trained(everything)
     else:
         # Too short a session to prove anything: what it has shown is kept, and the stream goes on with it.
         context.episode.begin(0, Trigger.CALIBRATION)
-        _log.info("calibration goes on beside the stream", windows=len(train) + len(held_out))
+        _log.info("calibration goes on beside the stream", windows=len(everything))
     context.state.calibrated = True
+    context.state.home_until = len(recording)
     context.state.last_attempt_window = None
     context.state.failures = 0
     await context.reporter.keep()
+
+
+async def _in_parts(context: Context, run: AdaptationRun, windows: list[int]) -> list[tuple[int, int, int]]:
+    """Too few to judge by: every window judges a fit that has not seen it, and if that proves something, all teach."""
+    told: list[tuple[int, int, int]] = []
+    for part in blocks(len(windows), _PARTS):
+        left_out = {windows[i] for i in part}
+        near = {windows[j] for i in part for j in (i - _GAP, i + _GAP) if 0 <= j < len(windows)}
+        rest = tuple(window for window in windows if window not in left_out | near)
+        if not rest or not left_out:
+            return []
+        flight = run.prepare(Selection(rest, tuple(sorted(left_out))), Trigger.CALIBRATION, verdict="count")
+        await run.adapt(flight)
+        if not flight.outcomes:
+            return []  # it failed, and said so
+        told += flight.outcomes
+    labels, before, after = zip(*told, strict=True)
+    guard = judge(labels, before, after, context.settings.risk / 2)
+    _log.info("calibration in parts", windows=len(told), before=guard.before_correct, after=guard.after_correct)
+    if worth_committing(guard):
+        flight = run.prepare(Selection(tuple(windows), tuple(windows)), Trigger.CALIBRATION, verdict="serve")
+        flight.guard = guard
+        await run.adapt(flight)
+    return told
 
 
 async def _push(context: Context, wearable: Wearable, recording: Recording) -> None:
@@ -60,17 +95,15 @@ async def _push(context: Context, wearable: Wearable, recording: Recording) -> N
         context.state.last_window = window.id
 
 
-async def _take_reference(context: Context, wearable: Wearable, held_out: list[int]) -> None:
+def _take_reference(context: Context, told: list[tuple[int, int, int]]) -> None:
     """The error rate on windows that were not trained on; they also open the count of the time before drift."""
-    known = context.ring.labels(held_out)
-    predicted = await wearable.evaluate(held_out, Bank.SERVING)
-    errors = sum(p != label for p, label in zip(predicted, known, strict=True))
+    errors = sum(after != label for label, _, after in told)
     # One error more than was seen (Laplace's rule): no error among forty windows does not promise none for ever.
-    context.state.reference_error = (errors + 1) / (len(held_out) + 2)
+    context.state.reference_error = (errors + 1) / (len(told) + 2)
     context.monitor.reset(context.state.reference_error)
-    for p, label in zip(predicted, known, strict=True):
-        context.state.before_drift.add(p == label)
-    _log.info("calibrated", held_out=len(held_out), errors=errors, reference_error=context.state.reference_error)
+    for label, _, after in told:
+        context.state.before_drift.add(after == label)
+    _log.info("calibrated", held_out=len(told), errors=errors, reference_error=context.state.reference_error)
 
 
 async def _again_when_lost(link: WearableLink, work: Callable[[Wearable], Awaitable[None]]) -> None:

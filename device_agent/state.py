@@ -46,7 +46,12 @@ class InFlight(BaseModel):
     held_out: list[int]
     control: list[int] = Field(default_factory=list)
     day_one: bool = False
-    """Calibration before the stream, which its own last windows judge."""
+    """Calibration before the stream, which windows of its own judge."""
+    verdict: Literal["judge", "count", "serve"] = "judge"
+    """Of day one. judge: the held-out windows decide; count: they are asked, and the fit is dropped, being one of
+    several parts; serve: it has been decided before."""
+    outcomes: list[tuple[int, int, int]] = Field(default_factory=list)
+    """Of held-out windows: label, and what the weights before and after say."""
     refine: bool = False
     """Carries on an episode whose weights serve already."""
     started_s: float
@@ -87,6 +92,8 @@ class AgentState(BaseModel):
     wearers: dict[str, WearerMemory] = Field(default_factory=dict)
     """Of this stream's wearer it has the history; references are filed here when another stream begins."""
     calibrated: bool = False
+    home_until: int = 0
+    """The first window after those of calibration."""
     finished: bool = False
     anchor_s: float | None = None
     last_window: int | None = None

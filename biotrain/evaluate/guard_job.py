@@ -21,7 +21,7 @@ from device_agent.sources.dataset import Dataset, open_dataset
 from device_agent.sources.recording import Recording
 
 KINDS = ("good", "shuffled", "wrong person")
-STREAMED = 90
+STREAMED = 150
 """Windows of the new day whose labels are shown; the rest of the day is not seen by anybody."""
 
 
@@ -96,7 +96,7 @@ def run_guard_job(job: GuardJob) -> None:
             "commits": sum(
                 a["phase"] == "committed" for a in streamed.adaptations if a["window"] >= streamed.starts[0]
             ),
-            "fits": len(streamed.fits) - 1,
+            "fits": sum(newest >= streamed.starts[0] for newest, _ in streamed.fits),
             "unseen": len(unseen),
             "before": right_of(made.plan, streamed.weights_before, unseen),
             "after": right_of(made.plan, streamed.weights_after, unseen),
@@ -107,7 +107,7 @@ def run_guard_job(job: GuardJob) -> None:
 def parts(day: Recording) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The windows that are streamed, drawn over the whole day and in recorded order, and those that nobody sees."""
     order = np.random.default_rng([20_262, day.session]).permutation(len(day))
-    count = min(STREAMED, len(day) // 2)
+    count = min(STREAMED, 2 * len(day) // 3)
     return np.sort(order[:count]), np.sort(order[count:])
 
 

@@ -18,3 +18,13 @@ def folds(labels: Sequence[int], count: int) -> list[list[int]]:
                 parts[dealt % count].append(window)
                 dealt += 1
     return [sorted(part) for part in parts]
+
+
+def blocks(windows: int, count: int, longest: int = 6) -> list[list[int]]:
+    """Windows 0, 1, ... as `count` parts of short runs that take turns: neighbours, which are much alike, mostly stand
+    together, and every part has something of the whole session."""
+    length = max(min(longest, windows // (3 * count)), 1)
+    parts: list[list[int]] = [[] for _ in range(count)]
+    for window in range(windows):
+        parts[window // length % count].append(window)
+    return parts

@@ -31,6 +31,8 @@ class PolicySettings:
     """While nothing of the episode serves: each fit starts from the weights before it."""
     refine: Diet = Diet(20, 60)
     """Afterwards, from the weights that the fit before has left: a few steps each."""
+    home_share: float = 0.5
+    """Of what is replayed, from the session that was calibrated on: what the wearer began with is not forgotten."""
     min_per_class: int = 3
     min_class_share: float = 0.8
     """With what is replayed: a fit that has seen one or two classes forgets the others."""
@@ -40,7 +42,8 @@ class PolicySettings:
     command_trial: int = 24
     """The same for a fit that an operator has asked for, and waits for."""
     control: int = 60
-    """Older windows, not in the fit, on which a refinement must not be worse: what was learned is not unlearned."""
+    """Older windows, not in the fit, on which what serves next must not be worse: what was learned is not unlearned,
+    and labels that are wrong are found out by those from before."""
     every: int = 3
     """Windows from the beginning of a refinement to that of the next, or from the end of one trial to the next."""
     mend_only: bool = True
@@ -85,12 +88,14 @@ def decide(
     newest_window: int,
     last_attempt_window: int | None,
     failures: int,
+    home_until: int = 0,
     refining: bool = False,
     forced: bool = False,
 ) -> Selection | Wait:
     """May a fit begin, in an episode whose change began at `since_window`?
 
-    `forced` (an operator's command) skips the pauses, and asks for no new windows; what a fit needs stays needed.
+    Windows before `home_until` are those of calibration. `forced` (an operator's command) skips the pauses, and asks
+    for no new windows; what a fit needs stays needed.
     """
     if last_attempt_window is not None and not forced:
         left = last_attempt_window + cool_down_windows(settings, failures) - newest_window
@@ -112,14 +117,18 @@ def decide(
     pool = memory.labelled()
     recent, older = pool[-diet.recent :], pool[: -diet.recent]
     draw = random.Random(newest_window)
-    train = sorted(replay(older, recent, diet.replayed, classes, draw) + recent, key=lambda kept: kept.id)
+    home = [kept for kept in older if kept.id < home_until]
+    at_home = replay(home, recent, round(settings.home_share * diet.replayed), classes, draw)
+    elsewhere = [kept for kept in older if kept.id >= home_until]
+    repeated = at_home + replay(elsewhere, recent + at_home, diet.replayed - len(at_home), classes, draw)
+    train = sorted(repeated + recent, key=lambda kept: kept.id)
     seen = Counter(kept.label for kept in train)
     enough = sum(count >= settings.min_per_class for count in seen.values())
     if enough < settings.min_class_share * classes:
         return Wait(f"{enough} of {classes} classes have {settings.min_per_class} windows to train on")
     chosen = {kept.id for kept in train}
     others = [kept.id for kept in older if kept.id not in chosen]
-    control = draw.sample(others, min(settings.control, len(others))) if refining else []
+    control = draw.sample(others, min(settings.control, len(others)))
     return Selection(tuple(kept.id for kept in train), control=tuple(sorted(control)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from typing import Literal
 
 import structlog
 
@@ -54,6 +55,7 @@ class AdaptationRun:
         *,
         alert_id: str | None = None,
         command_id: str | None = None,
+        verdict: Literal["judge", "count", "serve"] = "judge",
     ) -> InFlight:
         """Reserve the place: `busy` from here on. The caller then runs `adapt` as a task."""
         state = self._context.state
@@ -67,6 +69,7 @@ class AdaptationRun:
             held_out=list(selection.held_out),
             control=list(selection.control),
             day_one=bool(selection.held_out),
+            verdict=verdict,
             refine=not selection.held_out and self._context.episode.committed,
             started_s=time.time(),
             alert_id=alert_id,
@@ -159,10 +162,17 @@ class AdaptationRun:
         return settings.refine if flight.refine else settings.fit
 
     async def _judge_by_held_out(self, wearable: Wearable, flight: InFlight) -> bool:
+        if flight.verdict == "serve":
+            return True
         before = await wearable.evaluate(flight.held_out, Bank.SERVING)
         after = await wearable.evaluate(flight.held_out, Bank.CANDIDATE)
         labels = self._context.ring.labels(flight.held_out)
-        flight.guard = judge(labels, before, after, self._context.settings.risk)
+        flight.outcomes = list(zip(labels, before, after, strict=True))
+        # Half of the risk: where this is refused, the parts are asked as well.
+        flight.guard = judge(labels, before, after, self._context.settings.risk / 2)
+        if flight.verdict == "count":
+            flight.reason = ": one of several parts"
+            return False
         return worth_committing(flight.guard)
 
     async def _try_out(self, wearable: Wearable, flight: InFlight) -> bool:
@@ -183,7 +193,7 @@ class AdaptationRun:
             flight.guard = episode.guard()
             over = len(flight.held_out) >= most or context.newest_window - flight.window > _FEW_LABELS * most
             if episode.better.proven or over or context.stream_over or time.monotonic() > deadline_s:
-                return episode.better.proven
+                return episode.better.proven and await self._keeps_old_skills(wearable, flight)
             await self._next_window(wearable, deadline_s)
 
     async def _next_window(self, wearable: Wearable, deadline_s: float) -> None:
@@ -207,13 +217,18 @@ class AdaptationRun:
         if not episode.better.standing:
             flight.reason = ": of late the weights from before have been right more often"
             return False
-        if flight.control:
-            labels = self._context.ring.labels(flight.control)
-            before = await wearable.evaluate(flight.control, Bank.SERVING)
-            after = await wearable.evaluate(flight.control, Bank.CANDIDATE)
-            if worse(judge(labels, after, before, self._context.settings.risk)):
-                flight.reason = ": worse on older windows"
-                return False
+        return await self._keeps_old_skills(wearable, flight)
+
+    async def _keeps_old_skills(self, wearable: Wearable, flight: InFlight) -> bool:
+        """Not worse on older windows. Labels that are wrong from some day on are found out here, too."""
+        if not flight.control:
+            return True
+        labels = self._context.ring.labels(flight.control)
+        before = await wearable.evaluate(flight.control, Bank.SERVING)
+        after = await wearable.evaluate(flight.control, Bank.CANDIDATE)
+        if worse(judge(labels, after, before, self._context.settings.risk)):
+            flight.reason = ": worse on older windows"
+            return False
         return True
 
     async def _look_back(self) -> None:

@@ -35,7 +35,7 @@ def test_a_stream_that_never_adapts_is_predicted_whole_and_without_training(smal
     assert (len(found.labels), len(found.predicted), found.starts) == (44, 44, [44])
     assert found.labels == list(sessions[1].labels)
     assert found.fit_steps == 0
-    assert len(found.fits) <= 1, "calibration before the stream"
+    assert {newest for newest, _ in found.fits} <= {43}, "calibration before the stream"
 
 
 @pytest.mark.slow
