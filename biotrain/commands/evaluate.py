@@ -48,7 +48,7 @@ def main(
     data: Annotated[Path, typer.Option(help="A data set's YAML file, or a folder of recordings.")],
     model: Annotated[str | None, typer.Option(help="Model; by default the EpiDeNet that suits the windows.")] = None,
     modes: Annotated[str, typer.Option(help="What is tuned (day1, longitudinal).")] = "none,last-layer,full",
-    triggers: Annotated[str, typer.Option(help="Who starts adaptations (stream).")] = "never,agent,oracle",
+    triggers: Annotated[str, typer.Option(help="Who starts adaptations (stream).")] = "never,agent,oracle,thrifty",
     subjects: Annotated[str | None, typer.Option(help="People, e.g. U1,U2; by default all.")] = None,
     seeds: Annotated[int, typer.Option(min=1, max=100, help="Seeds 0, 1, ...")] = 1,
     engine: Annotated[EngineChoice, typer.Option(help="What tunes (day1, longitudinal).")] = EngineChoice.DEVICE,
@@ -93,7 +93,7 @@ def main(
         )  # fmt: skip
 
     if study is StudyChoice.STREAM:
-        chosen = _known(triggers, ("never", "agent", "oracle"), "--triggers")
+        chosen = _known(triggers, ("never", "agent", "oracle", "thrifty"), "--triggers")
         report = _with_progress(lambda tell: run_streams(request(tell), chosen))
     elif study is StudyChoice.NEWCOMER:
         from biotrain.evaluate.run_newcomer import run_newcomers

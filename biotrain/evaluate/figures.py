@@ -89,7 +89,7 @@ def draw_streams(results: Sequence[dict[str, Any]], summary: dict[str, Any], pla
     return drawn + [_timeline(result, place / f"timeline-{subject}.png") for subject, result in first.items()]
 
 
-_TRIGGER_COLOURS = {"never": "#999999", "agent": "#0072B2", "oracle": "#D55E00"}
+_TRIGGER_COLOURS = {"never": "#999999", "agent": "#0072B2", "oracle": "#D55E00", "thrifty": "#56B4E9"}
 
 
 def _stream_sessions(summary: dict[str, Any], path: Path) -> Path:

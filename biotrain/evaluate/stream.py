@@ -31,9 +31,9 @@ from schemas.plan import read_plan
 from schemas.topics import Kind
 
 Trigger = Literal["agent", "oracle", "never"]
-TRIGGERS: tuple[Trigger, ...] = ("never", "agent", "oracle")
-_BEGAN_S = 1_700_000_000.0
-"""The stream's own clock: results do not depend on when they are computed."""
+_BEGAN_S = 1_699_920_000.0
+"""The stream's own clock begins with a day (UTC): results do not depend on when they are computed, and all sessions,
+laid end to end, share one day's energy."""
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,10 @@ STREAM_CODE = (
 TRACE_CODE = ("biotrain/evaluate/traces.py", "biotrain/evaluate/tuned.py", "device_agent/sources/split.py")
 
 
+EQUAL = "thrifty"
+"""The agent with a budget of energy: what the oracle has spent on the same person and seed."""
+
+
 @dataclass(frozen=True, slots=True)
 class StreamJob:
     """Small and picklable."""
@@ -111,7 +115,13 @@ def run_stream_job(job: StreamJob) -> None:
     taught, kept, later = calibration_part(dataset, job.subject)
     sessions, settings = [taught, *later], settings_of(job.seed)
     for trigger in missing:
-        streamed = run_stream(made.plan, made.weights, sessions, trigger, settings)  # type: ignore[arg-type]
+        own, who = settings, trigger
+        if trigger == EQUAL:
+            oracle = read_result(job.path("oracle"), key)
+            if oracle is None:
+                raise UserError(f"--triggers: {EQUAL} needs the oracle before it: give never,agent,oracle,{EQUAL}")
+            own, who = settings.model_copy(update={"energy_mj_per_day": oracle["energy_mj"]}), "agent"
+        streamed = run_stream(made.plan, made.weights, sessions, who, own)  # type: ignore[arg-type]
         result = {
             "format": FORMAT,
             "key": key,

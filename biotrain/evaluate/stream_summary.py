@@ -37,6 +37,10 @@ def summarize_streams(results: Sequence[Result], triggers: Sequence[str]) -> dic
         agent, oracle = by_trigger["agent"], by_trigger["oracle"]
         summary["agent_over_oracle"] = float(agent["mean"] or 0.0) / float(oracle["mean"] or 1.0)
         summary["steps_over_oracle"] = agent["fit_steps"] / oracle["fit_steps"] if oracle["fit_steps"] else None
+    if complete and {"thrifty", "oracle"} <= set(triggers):
+        thrifty, oracle = by_trigger["thrifty"], by_trigger["oracle"]
+        summary["thrifty_over_oracle"] = float(thrifty["mean"] or 0.0) / float(oracle["mean"] or 1.0)
+        summary["thrifty_steps_over_oracle"] = thrifty["fit_steps"] / max(oracle["fit_steps"], 1)
     if complete and {"agent", "never"} <= set(triggers):
         gains = [found["agent"]["accuracy"] - found["never"]["accuracy"] for found in complete]
         summary["agent_minus_never"] = interval(gains)
@@ -100,6 +104,11 @@ def streams_to_markdown(summary: dict[str, Any], triggers: Sequence[str]) -> str
         lines += ["", f"- agent over oracle: {100 * summary['agent_over_oracle']:.1f} % of its accuracy"]
         if summary["steps_over_oracle"] is not None:
             lines[-1] += f", {100 * summary['steps_over_oracle']:.0f} % of its training steps"
+    if "thrifty_over_oracle" in summary:
+        lines.append(
+            f"- agent with the oracle's energy (thrifty) over oracle: {100 * summary['thrifty_over_oracle']:.1f} % of its "
+            f"accuracy, {100 * summary['thrifty_steps_over_oracle']:.0f} % of its training steps"
+        )
     if summary["triggers"].get("agent", {}).get("forgotten", {}).get("mean") is not None:
         found = summary["triggers"]["agent"]["forgotten"]
         each = ", ".join(f"{s} {-100 * p['agent']['forgotten']:+.1f}" for s, p in summary["subjects"].items())

@@ -173,7 +173,7 @@ def agent_process(real: AgentSettings) -> Iterator[subprocess.Popen[str]]:
     words = [
         "agent", "--wearable", "local", "--broker", real.broker, "--site", real.site, "--device", real.device,
         "--state-dir", str(real.state_dir), "--plan", str(real.plan), "--weights", str(real.weights), "--sessions", "1",
-        "--trials", "1100", "--speed", "150", "--adapt", "never", "--epochs", "5", "--telemetry-period", "0.2",
+        "--trials", "1100", "--speed", "150", "--adapt", "never", "--epochs", "20", "--telemetry-period", "0.2",
         "--risk", "0.999", "--json",
     ]  # fmt: skip
     process = subprocess.Popen([sys.executable, "-m", "biotrain", *words], stdout=subprocess.PIPE, text=True)
