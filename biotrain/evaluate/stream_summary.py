@@ -106,8 +106,8 @@ def streams_to_markdown(summary: dict[str, Any], triggers: Sequence[str]) -> str
             lines[-1] += f", {100 * summary['steps_over_oracle']:.0f} % of its training steps"
     if "thrifty_over_oracle" in summary:
         lines.append(
-            f"- agent with the oracle's energy (thrifty) over oracle: {100 * summary['thrifty_over_oracle']:.1f} % of its "
-            f"accuracy, {100 * summary['thrifty_steps_over_oracle']:.0f} % of its training steps"
+            f"- agent with the oracle's energy (thrifty) over oracle: {100 * summary['thrifty_over_oracle']:.1f} % of "
+            f"its accuracy, {100 * summary['thrifty_steps_over_oracle']:.0f} % of its training steps"
         )
     if summary["triggers"].get("agent", {}).get("forgotten", {}).get("mean") is not None:
         found = summary["triggers"]["agent"]["forgotten"]
