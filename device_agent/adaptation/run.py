@@ -25,6 +25,8 @@ _GAP = 1
 """Windows beside those of a fit that do not judge it: neighbours are too much alike."""
 _FEW_LABELS = 4
 """A trial ends after this many times its windows, however few of them had labels."""
+_CLEARLY = 0.05
+"""Level of the test that finds a candidate worse on older windows: who allows more risk asks for no more harm."""
 _LONG = 80
 """Attempts in vain that taking an episode back counts for."""
 _ANSWER_TIMEOUT_S = 10.0
@@ -226,7 +228,7 @@ class AdaptationRun:
         labels = self._context.ring.labels(flight.control)
         before = await wearable.evaluate(flight.control, Bank.SERVING)
         after = await wearable.evaluate(flight.control, Bank.CANDIDATE)
-        if worse(judge(labels, after, before, self._context.settings.risk)):
+        if worse(judge(labels, after, before, _CLEARLY)):
             flight.reason = ": worse on older windows"
             return False
         return True
