@@ -1,3 +1,6 @@
+import hashlib
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -70,6 +73,7 @@ def test_exact_batch_norm_is_the_same_bits_running_statistics_included(training_
 
 @pytest.mark.data
 def test_a_hundred_steps_on_real_recordings_are_the_same_bits(training_image, emg_forearm):
+    """On four cores; BIOTRAIN_RISCV_CORES=1,2,4,8 names others."""
     recording = load_recording(emg_forearm / "U1_session1.npz")
     order = np.random.default_rng(0).permutation(len(recording.labels))
     windows = Windows(np.ascontiguousarray(recording.counts[order]), recording.labels[order].astype(np.int64))
@@ -81,9 +85,12 @@ def test_a_hundred_steps_on_real_recordings_are_the_same_bits(training_image, em
     model = Model(plan, plan.weights_file(module), windows, recording.scale.astype(np.float32))
     run = TrainingRun(steps=100, cosine=True)
     values, losses = on_the_host(model, run)
-    trained = on_the_image(model, run, 4)
-    assert trained.values == values
-    assert trained.losses == losses
+    for cores in map(int, os.environ.get("BIOTRAIN_RISCV_CORES", "4").split(",")):
+        trained = on_the_image(model, run, cores)
+        assert trained.values == values, cores
+        assert trained.losses == losses, cores
+        digest = hashlib.sha256(trained.values).hexdigest()[:16]
+        print(f"{cores} cores, {run.steps} steps: weights {digest}, as on the host")
     assert np.mean(losses[-80:]) < 0.8 * np.mean(losses[:80])  # it has learned
 
 

@@ -16,9 +16,10 @@ static void put(text *t, const char *what) {
 static void put_number(text *t, uint64_t number) {
     char digits[21], *d = digits + sizeof digits - 1;
     *d = 0;
-    do {
-        *--d = (char)('0' + number % 10);
-        number /= 10;
+    do { /* one division: a remainder of 64 bits is another function */
+        const uint64_t tenth = number / 10;
+        *--d = (char)('0' + (uint32_t)(number - 10 * tenth));
+        number = tenth;
     } while (number);
     put(t, d);
 }
@@ -51,7 +52,8 @@ static void put_float(text *t, float value) {
     a = (a + 5) / 10, ten++; /* nine digits, unless rounding has made it ten */
     if (a == 1000000000u) a /= 10, ten++;
     char digits[10];
-    for (int i = 8; i >= 0; i--) digits[i] = (char)('0' + a % 10), a /= 10;
+    uint32_t nine = (uint32_t)a;
+    for (int i = 8; i >= 0; i--) digits[i] = (char)('0' + nine % 10), nine /= 10;
     digits[9] = 0;
     const char first[] = {digits[0], '.', 0};
     put(t, first);

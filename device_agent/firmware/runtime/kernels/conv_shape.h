@@ -46,7 +46,8 @@ static __attribute__((noinline, cold)) bool conv_fits(const bt_operands *o, cons
     const conv s = conv_read(o, x, w, y, false);
     const int64_t span_h = (int64_t)s.h + s.top + s.bottom - (int64_t)s.dilation_h * (s.kh - 1) - 1;
     const int64_t span_w = (int64_t)s.w + s.left + s.right - (int64_t)s.dilation_w * (s.kw - 1) - 1;
-    return span_h >= 0 && span_w >= 0 && span_h / s.stride_h + 1 == s.ho && span_w / s.stride_w + 1 == s.wo;
+    if (span_h < 0 || span_w < 0 || span_h > INT32_MAX || span_w > INT32_MAX) return false;
+    return (int32_t)span_h / s.stride_h + 1 == s.ho && (int32_t)span_w / s.stride_w + 1 == s.wo;
 }
 
 /* No strides, and the kernel's columns lie side by side. */

@@ -18,10 +18,10 @@ static bool read_taps(const bt_operands *o, taps *t) {
         if (m[i] > 1u << 16 || (m[i] == 0 && (i < 2 || i > 5))) return false;
     const int64_t span_h = (int64_t)x->dims[1] + m[2] + m[3] - (int64_t)m[6] * (m[9] - 1) - 1;
     const int64_t span_w = (int64_t)x->dims[2] + m[4] + m[5] - (int64_t)m[7] * (m[10] - 1) - 1;
-    if (span_h < 0 || span_w < 0) return false;
+    if (span_h < 0 || span_w < 0 || span_h > INT32_MAX || span_w > INT32_MAX) return false;
     *t = (taps){.channels = (int32_t)x->dims[0], .h = (int32_t)x->dims[1], .w = (int32_t)x->dims[2],
-                .kh = (int32_t)m[9], .kw = (int32_t)m[10], .ho = (int32_t)(span_h / m[0]) + 1,
-                .wo = (int32_t)(span_w / m[1]) + 1, .stride_h = (int32_t)m[0], .stride_w = (int32_t)m[1],
+                .kh = (int32_t)m[9], .kw = (int32_t)m[10], .ho = (int32_t)((uint32_t)span_h / m[0]) + 1,
+                .wo = (int32_t)((uint32_t)span_w / m[1]) + 1, .stride_h = (int32_t)m[0], .stride_w = (int32_t)m[1],
                 .top = (int32_t)m[2], .left = (int32_t)m[4], .dilation_h = (int32_t)m[6], .dilation_w = (int32_t)m[7]};
     return true;
 }
