@@ -28,7 +28,7 @@ class Heartbeat:
     def __init__(self, context: Context, link: WearableLink) -> None:
         self._context, self._link = context, link
         self._began_s = self._period_began_s = time.monotonic()
-        self._losing = False
+        self._losing = self._silent = False
 
     async def run(self) -> None:
         settings = self._context.settings
@@ -96,10 +96,16 @@ class Heartbeat:
                 "battery": context.conditions.read(known).battery,
             },
         }
-        source = context.source_health()
+        source, drafts = context.source_health(), []
         if source is not None:
-            fields["source"] = asdict(source)
-        await context.reporter.put(Draft(Kind.HEALTH, fields))
+            fields["source"] = {name: value for name, value in asdict(source).items() if name != "silent"}
+            if source.silent is not self._silent:
+                self._silent = source.silent
+                detail = (
+                    "the source gives no samples: is it on, plugged in, and in the network?" if source.silent else ""
+                )
+                drafts.append(context.fault_draft(FaultKind.SOURCE_SILENT, source.silent, detail=detail))
+        await context.reporter.put(Draft(Kind.HEALTH, fields), *drafts)
 
 
 def _resident_bytes() -> int | None:

@@ -23,6 +23,7 @@ class FaultKind(StrEnum):
     WEARABLE_LOST = "wearable_lost"
     LINK_CORRUPT = "link_corrupt"
     DISK_FULL = "disk_full"
+    SOURCE_SILENT = "source_silent"
 
 
 class Fault(Sequenced):

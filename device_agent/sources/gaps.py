@@ -3,11 +3,55 @@
 from __future__ import annotations
 
 import math
+import statistics
+from collections import deque
+from collections.abc import Sequence
+
+from schemas.errors import UserError
 
 _FOLLOW = 0.02
 """How quickly the expected time follows the stamps: slow against their jitter, quick against a drifting clock."""
 _JITTERS = 4.0
 """A stamp that is so many times the usual jitter late means a gap."""
+
+
+_LOOK_S = 8.0
+"""So much of a stream is looked at for its rate."""
+_OTHER_RATE = 0.1
+"""Relative: no quartz is so far off."""
+_BACK_S = 1.0
+
+
+class StampForm:
+    """Raises UserError when a stream is no longer the one that was opened: another rate, a clock set back."""
+
+    def __init__(self, name: str, rate_hz: float) -> None:
+        self._name, self._rate_hz = name, rate_hz
+        self._stamps: deque[float] = deque(maxlen=max(round(_LOOK_S * rate_hz), 16))
+
+    def check(self, stamps: Sequence[float]) -> None:
+        """Stamps as they come. Lost samples make gaps and no other median; bursts make another median and no gaps."""
+        kept = self._stamps
+        for stamp in stamps:
+            if kept and stamp < kept[-1] - _BACK_S:
+                raise UserError(
+                    f"LSL stream {self._name!r}: its stamps run backwards, by {kept[-1] - stamp:.1f} s: its sender has "
+                    "started again or set its clock back: start the agent again"
+                )
+            kept.append(stamp)
+        if len(kept) < (kept.maxlen or 0):
+            return
+        steps = [later - sooner for sooner, later in zip(kept, list(kept)[1:], strict=False)]
+        mean_hz, median_s = (len(kept) - 1) / (kept[-1] - kept[0]), statistics.median(steps)
+        faster = mean_hz > self._rate_hz * (1 + _OTHER_RATE)
+        slower = median_s > (1 + _OTHER_RATE) / self._rate_hz
+        kept.clear()
+        if faster or slower:
+            given = mean_hz if faster else 1 / median_s
+            raise UserError(
+                f"LSL stream {self._name!r}: gives {given:.0f} Hz now, and gave {self._rate_hz:g} Hz when it was "
+                "opened: its sender has changed its format: set it back, or choose a plan that was made for the new one"
+            )
 
 
 class StampWatch:

@@ -123,6 +123,8 @@ class LiveSource(WindowSource):
         self._changed = asyncio.Event()
         self._ended: BaseException | bool = False
         self._feeder: asyncio.Task[None] | None = None
+        self._heard_s = time.monotonic()
+        self._silent = False
 
     @property
     def lost(self) -> int:  # type: ignore[override]
@@ -133,7 +135,7 @@ class LiveSource(WindowSource):
         if self._slicer is None:
             return None
         offset_s, drift_ppm = self._stream.clock()
-        return SourceHealth(self._slicer.lost_samples, offset_s, drift_ppm)
+        return SourceHealth(self._slicer.lost_samples, offset_s, drift_ppm, self._silent)
 
     async def __aenter__(self) -> Self:
         info = (await self._start.wearable()).info
@@ -166,14 +168,10 @@ class LiveSource(WindowSource):
             await self._changed.wait()
 
     async def _feed(self, slicer: Slicer) -> None:
-        heard_s, told = time.monotonic(), False
+        self._heard_s = time.monotonic()
         try:
             while (blocks := await self._stream.read()) is not None:
-                if any(len(block.values) for block in blocks):
-                    heard_s, told = time.monotonic(), False
-                elif not told and time.monotonic() - heard_s > _STALLED_S:
-                    told = True
-                    _log.warning("the source gives no samples", seconds=_STALLED_S)
+                self._listen(any(len(block.values) for block in blocks))
                 for block in blocks:
                     self._take(slicer, block)
             self._ended = True
@@ -182,6 +180,17 @@ class LiveSource(WindowSource):
             raise
         finally:
             self._changed.set()
+
+    def _listen(self, came: bool) -> None:
+        """A source that stalls, is unplugged or goes away is waited for, and told of."""
+        now_s = time.monotonic()
+        if came:
+            if self._silent:
+                _log.info("the source gives samples again", silent_s=round(now_s - self._heard_s, 1))
+            self._heard_s, self._silent = now_s, False
+        elif not self._silent and now_s - self._heard_s > _STALLED_S:
+            self._silent = True
+            _log.warning("the source gives no samples", seconds=_STALLED_S)
 
     def _take(self, slicer: Slicer, block: Samples) -> None:
         if len(block.values) or block.gap:

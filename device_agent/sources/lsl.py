@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from device_agent.sources.gaps import StampWatch
+from device_agent.sources.gaps import StampForm, StampWatch
 from device_agent.sources.live import MarkerStream, Samples, SampleStream
 from schemas.errors import UserError
 
@@ -37,7 +37,7 @@ class LslStream(SampleStream):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lsl")
         self._inlet: Any = None
         self._order: list[int] = []
-        self._watch = StampWatch(1.0)
+        self._watch, self._form = StampWatch(1.0), StampForm(name, 1.0)
         self._offset_s: float | None = None
         self._epoch_s = 0.0
         """LSL's clock counts from the machine's start; add this for seconds since the epoch."""
@@ -68,7 +68,7 @@ class LslStream(SampleStream):
                 "was made for it, or another stream"
             )
         self._order = _order(_labels(info), channels, self._name)
-        self._watch = StampWatch(rate_hz)
+        self._watch, self._form = StampWatch(rate_hz), StampForm(self._name, rate_hz)
         self._offset_s = -float(self._inlet.time_correction(timeout=self._find_s))
         self._epoch_s = time.time() - pylsl.local_clock()
         self._inlet.open_stream(timeout=self._find_s)
@@ -77,6 +77,7 @@ class LslStream(SampleStream):
         values, stamps = self._inlet.pull_chunk(timeout=_WAIT_S, max_samples=_MOST_SAMPLES)
         if not stamps:
             return []
+        self._form.check(stamps)
         taken = np.asarray(values, np.float64)[:, self._order]
         blocks: list[Samples] = []
         begin, gap = 0, 0

@@ -144,10 +144,27 @@ def _open(path: Path) -> Any:
             f"{path}: cannot be read as {path.suffix or 'a recording'} ({type(error).__name__}: {reason}): "
             "copy or export it again"
         ) from None
+    _one_rate(raw, path)
     for warning in said:
         if "outside data range" in str(warning.message):
             raise RecordingError(path, "annotations", str(warning.message), "annotations within the recording")
     return raw
+
+
+def _one_rate(raw: Any, path: Path) -> None:
+    """EDF lets each channel have a rate of its own; MNE would make samples up for the slower ones without a word."""
+    extras = getattr(raw, "_raw_extras", None) or [{}]
+    counts = extras[0].get("n_samps") if isinstance(extras[0], dict) else None
+    if counts is None or len(counts) < len(raw.ch_names):
+        return
+    by_name = dict(zip(raw.ch_names, [int(count) for count in counts], strict=False))
+    if len(set(by_name.values())) > 1:
+        slow = min(by_name, key=lambda name: by_name[name])
+        fast = max(by_name.values())
+        raise RecordingError(
+            path, slow, f"is sampled {fast / by_name[slow]:g} times more slowly than others",
+            "one rate: leave it out when exporting, or resample it there",
+        )  # fmt: skip
 
 
 def _events(raw: Any, stim_channel: str | None, path: Path) -> list[_Event]:

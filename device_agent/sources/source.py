@@ -57,6 +57,8 @@ class SourceHealth:
     """Of the stream's clock from this computer's."""
     drift_ppm: float | None
     """By how many parts in a million the stream runs faster than its nominal rate, by this computer's clock."""
+    silent: bool = False
+    """It has given no samples for some seconds: stalled, unplugged, gone."""
 
 
 @dataclass(frozen=True, slots=True)
