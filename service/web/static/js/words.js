@@ -15,6 +15,7 @@ const FAULTS = {
   disconnected: "An electrode is off", electrode_pop: "An electrode jumps", swapped_electrodes: "Two electrodes are exchanged",
   clock_gap: "The clock jumps, or nothing came for a long time",
   link_corrupt: "The link delivers damaged frames", disk_full: "The disk is full",
+  source_silent: "The source gives no samples",
 };
 
 export const part = (mode) => PARTS[mode] ?? mode;
