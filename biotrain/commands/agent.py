@@ -41,6 +41,10 @@ def main(
     group: Annotated[
         list[str] | None, typer.Option(help="Obey this group's commands, too (repeat it; every device is in `all`).")
     ] = None,
+    wearables: Annotated[
+        Path | None,
+        typer.Option(help="Several at once: a JSON list, each with device, wearable and what else differs."),
+    ] = None,
     wearer: Annotated[
         str | None, typer.Option(help="Who wears it: the device serves, and adapts, that person's weights.")
     ] = None,
@@ -172,7 +176,7 @@ def main(
         parts = [part for part in first["loc"] if isinstance(part, str) and part not in ("occasion", "fit")]
         option = "--" + re.sub(r"_(s|c|mb)$", "", "-".join(parts)).replace("_", "-")
         raise UserError(f"{option}: {first['msg']} (given: {first['input']!r})") from None
-    asyncio.run(_run(settings, as_json))
+    asyncio.run(_run(settings, wearables, as_json))
 
 
 def _names(identity: Path | None, site: str | None, device: str | None) -> dict[str, str]:
@@ -187,10 +191,19 @@ def _names(identity: Path | None, site: str | None, device: str | None) -> dict[
     return known | {name: value for name, value in given.items() if value is not None}
 
 
-async def _run(settings: Any, as_json: bool) -> None:
+async def _run(settings: Any, wearables: Path | None, as_json: bool) -> None:
+    from device_agent.several import read_wearables, run_agents
     from device_agent.start import run_agent
 
-    task = asyncio.ensure_future(run_agent(settings, ready=lambda line: _say(line, as_json)))
+    def ready(line: dict[str, Any]) -> None:
+        _say(line, as_json)
+
+    running = (
+        run_agent(settings, ready=ready)
+        if wearables is None
+        else run_agents(read_wearables(wearables, settings), ready=ready)
+    )
+    task = asyncio.ensure_future(running)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
