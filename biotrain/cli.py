@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import version
+from typing import Any
 
 import typer
 
+from biotrain.settings_file import PREFIX, defaults_of, read_settings
 from schemas.errors import UserError
 
 #: Command and its one line in `biotrain --help`. The module is `biotrain.commands.<command>`, its function `main`.
@@ -64,7 +67,6 @@ def build_app(chosen: str | None) -> typer.Typer:
     """An app that lists every command, of which only `chosen` has been imported."""
     app = typer.Typer(
         name="biotrain",
-        add_completion=False,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -72,19 +74,40 @@ def build_app(chosen: str | None) -> typer.Typer:
     app.callback()(_root)
     for name, line in COMMANDS.items():
         if name == chosen:
-            function = import_module(f"biotrain.commands.{name}").main
+            function = function_of(name)
             app.command(name, help=_help_text(function), short_help=line)(function)
         else:
             app.command(name, short_help=line, help=line)(_not_imported)
     return app
 
 
+def function_of(name: str) -> Callable[..., None]:
+    """The command's own function, with its options."""
+    found: Callable[..., None] = import_module(f"biotrain.commands.{name}").main
+    return found
+
+
+def _settings(chosen: str | None) -> dict[str, Any]:
+    """What stands in the settings file for the chosen command."""
+    if chosen not in COMMANDS:
+        return {}
+    file = read_settings(COMMANDS)
+    return {} if file is None else {chosen: defaults_of(chosen, function_of(chosen), file)}
+
+
+def _completing() -> str | None:
+    """The command on a line that a shell wants to complete."""
+    line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or ""
+    return next((word for word in line.split()[1:] if word in COMMANDS), None)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Exit codes: 0 done, 1 a fault of ours, 2 something the user can mend, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    chosen = next((word for word in words if not word.startswith("-")), None)
+    chosen = next((word for word in words if not word.startswith("-")), None) or _completing()
     try:
-        build_app(chosen)(args=words, prog_name="biotrain")
+        settings = {} if "--help" in words or "-h" in words else _settings(chosen)
+        build_app(chosen)(args=words, prog_name="biotrain", default_map=settings, auto_envvar_prefix=PREFIX)
     except UserError as error:
         print(f"biotrain: {error}", file=sys.stderr)
         sys.exit(2)

@@ -10,6 +10,7 @@ from schemas.errors import UserError
 
 #: Module of this room, and its function.
 CHECKS = (
+    ("settings", "check_settings"),
     ("installation", "check_packages"),
     ("installation", "check_engine"),
     ("clock", "check_clock"),
