@@ -22,7 +22,8 @@ from tests.wearable.test_serial import cable, start, stop
 __all__ = ["cable"]  # a fixture
 
 
-@pytest.mark.parametrize("port", ["host", pytest.param("riscv", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("port", ["host", "riscv"])
 async def test_the_agent_adapts_over_a_serial_port(
     cable, settings: AgentSettings, keeper: Keeper, tmp_path: Path, port: str
 ) -> None:

@@ -88,6 +88,7 @@ async def test_two_wearables_are_served_at_once_and_one_that_dies_leaves_the_oth
     assert (tmp_path / "agent" / "right").is_dir()
 
 
+@pytest.mark.slow
 async def test_one_that_cannot_be_served_is_named_when_the_others_have_ended(
     common: AgentSettings, mosquitto: Mosquitto, tmp_path: Path
 ) -> None:

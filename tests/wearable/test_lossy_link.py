@@ -21,7 +21,7 @@ from tests.wearable.lossy import LossyTransport
 from tests.wearable.test_wearable import events_until
 
 TIMING = replace(QUICK, retry_s=0.08, patience_s=60.0, push_patience_s=60.0, silence_s=20.0)
-COUNT = 9
+COUNT = 6
 
 
 @pytest.fixture(params=["host", pytest.param("riscv", marks=pytest.mark.slow)])
