@@ -17,6 +17,10 @@ void bt_port_copy_start(bt_port *port, void *to, const void *from, uint32_t byte
     memmove(to, from, bytes);
 }
 void bt_port_copy_wait(bt_port *port) { (void)port; }
+uint64_t bt_port_instructions(bt_port *port) {
+    (void)port;
+    return 0;
+}
 
 static void run_plan(const bt_plan *plan) {
     uint64_t total = 0;

@@ -15,7 +15,7 @@ import pytest
 
 from device_agent.wearable.api import Bank, DeviceEventKind, FitRequest
 from device_agent.wearable.connect import connect, provision
-from tests.wearable.conftest import QUICK, make_window, model
+from tests.wearable.conftest import QUICK, Model, make_window, model
 from tests.wearable.test_wearable import events_until
 
 __all__ = ["model"]  # a fixture
@@ -63,7 +63,7 @@ def chip(tmp_path: Path, repository: Path) -> Iterator[Chip]:
     chip.kill()
 
 
-async def test_an_agent_provisions_it_trains_it_and_finds_it_again_after_a_power_cut(chip: Chip, model) -> None:
+async def test_an_agent_provisions_it_trains_it_and_finds_it_again_after_a_power_cut(chip: Chip, model: Model) -> None:
     beside = await connect("local", timing=QUICK)
     gap9 = await connect(f"tcp://127.0.0.1:{chip.port}", timing=QUICK)
     try:
