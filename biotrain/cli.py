@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from biotrain.settings_file import PREFIX, defaults_of, read_settings
+from biotrain.settings_file import defaults_of, environment_of, read_settings
 from schemas.errors import UserError
 
 #: Command and its one line in `biotrain --help`. The module is `biotrain.commands.<command>`, its function `main`.
@@ -88,11 +88,12 @@ def function_of(name: str) -> Callable[..., None]:
 
 
 def _settings(chosen: str | None) -> dict[str, Any]:
-    """What stands in the settings file for the chosen command."""
+    """What file and environment say for the chosen command."""
     if chosen not in COMMANDS:
         return {}
-    file = read_settings(COMMANDS)
-    return {} if file is None else {chosen: defaults_of(chosen, function_of(chosen), file)}
+    function = function_of(chosen)
+    file = defaults_of(chosen, function, read_settings(COMMANDS))
+    return {chosen: file | environment_of(chosen, function, os.environ)}
 
 
 def _completing() -> str | None:
@@ -107,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = next((word for word in words if not word.startswith("-")), None) or _completing()
     try:
         settings = {} if "--help" in words or "-h" in words else _settings(chosen)
-        build_app(chosen)(args=words, prog_name="biotrain", default_map=settings, auto_envvar_prefix=PREFIX)
+        build_app(chosen)(args=words, prog_name="biotrain", default_map=settings)
     except UserError as error:
         print(f"biotrain: {error}", file=sys.stderr)
         sys.exit(2)

@@ -87,6 +87,21 @@ def _check_shared(file: SettingsFile, known: Mapping[str, Option]) -> None:
             raise UserError(f"{file.path}: {_SHARED}.{key}: no command has such an option{_near(key, every)}")
 
 
+def environment_of(command: str, function: Callable[..., Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Parameter -> value of its variable; several values are parted by spaces. Raises UserError with the variable."""
+    if not any(name.startswith(variable(command, "")) for name in environment):
+        return {}
+    found: dict[str, Any] = {}
+    for option in options(function).values():
+        text = environment.get(variable(command, option.parameter))
+        if text is not None:
+            several = "list" in str(option.kind)
+            found[option.parameter] = _typed(
+                text.split() if several else text, option.kind, variable(command, option.parameter)
+            )
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """What stands behind `--` belongs to this parameter of the command's function."""
@@ -104,7 +119,8 @@ def options(function: Callable[..., Any]) -> dict[str, Option]:
         info = next((note for note in notes if type(note).__name__ == "OptionInfo"), None)
         if info is None:
             continue
-        words = [word for word in info.param_decls or () if word.startswith("--")] or [f"--{name}"]
+        given = (info.default, *(info.param_decls or ()))  # in Annotated the first one stands where a default would
+        words = [word for word in given if isinstance(word, str) and word.startswith("--")] or [f"--{name}"]
         for word in "/".join(words).split("/"):
             found[word.removeprefix("--").replace("-", "_")] = Option(name, kind)
     return found
@@ -112,17 +128,21 @@ def options(function: Callable[..., Any]) -> dict[str, Option]:
 
 def _checked(value: Any, kind: Any, place: str) -> Any:
     """As the command line would take it; a whole number may stand for one with a fraction."""
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
-
     flag = kind is bool
     if flag != isinstance(value, bool):
         raise UserError(f"{place}: is {value!r}, expected {'true or false' if flag else 'a value'}")
+    return _typed(value, kind, place)
+
+
+def _typed(value: Any, kind: Any, place: str) -> Any:
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
+
     try:
-        TypeAdapter(kind, config=ConfigDict(coerce_numbers_to_str=True)).validate_python(value)
+        read = TypeAdapter(kind, config=ConfigDict(coerce_numbers_to_str=True)).validate_python(value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise UserError(f"{place}: is {value!r}: {first['msg']}") from None
-    return value if isinstance(value, bool | list) else str(value)
+    return read if isinstance(read, bool) else value if isinstance(value, list) else str(value)
 
 
 def _near(name: str, known: Any) -> str:

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from biotrain.doctor.finding import Deployment, Finding, Verdict
 
 #: Extras for people who work on the project; nobody's deployment lacks them.
-_FOR_DEVELOPERS = ("test", "dev")
+_FOR_DEVELOPERS = ("test", "dev", "docs")
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+)(?:\[([^\]]*)\])?")
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
 

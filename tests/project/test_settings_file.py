@@ -87,6 +87,9 @@ def test_the_line_goes_before_the_environment_and_that_before_the_file(folder: P
     assert json.loads(run("schema", "--json", folder=folder).stdout)["folder"] == "from-file"
     changed = {"BIOTRAIN_SCHEMA_OUT": "from-environment"}
     assert json.loads(run("schema", "--json", folder=folder, **changed).stdout)["folder"] == "from-environment"
+    wrong = run("agent", folder=folder, BIOTRAIN_AGENT_RISK="often")
+    assert wrong.returncode == 2
+    assert "BIOTRAIN_AGENT_RISK: is 'often': Input should be a valid number" in wrong.stderr
     line = run("schema", "--out", "from-line", "--json", folder=folder, **changed)
     assert json.loads(line.stdout)["folder"] == "from-line"
 

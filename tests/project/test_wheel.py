@@ -15,8 +15,8 @@ from tests.brokers import free_port
 
 pytestmark = pytest.mark.slow
 HEAVY = ("torch", "river", "mne", "scipy", "pandas", "matplotlib")
-MOST_BYTES = 250_000_000
-"""Installed, with Python's own part of an environment; river alone would double it."""
+MOST_BYTES = 150_000_000
+"""Of what is installed; byte code, which pip and Python make of it, comes on top."""
 
 
 def run(*words: object, cwd: Path, timeout_s: float = 150.0) -> str:
@@ -68,9 +68,11 @@ def test_neither_agent_nor_supervisor_needs_a_heavy_package(
         cwd=tmp_path,
     )  # fmt: skip
     assert found.strip() == "[]"
-    size = sum(file.stat().st_size for file in bare.rglob("*") if file.is_file() and not file.is_symlink())
+    files = [file for file in bare.rglob("*") if file.is_file() and not file.is_symlink()]
+    size = sum(file.stat().st_size for file in files if file.suffix != ".pyc")
+    code = sum(file.stat().st_size for file in files if file.suffix == ".pyc")
     with capsys.disabled():
-        print(f"\ninstalled: {size / 1e6:.0f} MB")
+        print(f"\ninstalled: {size / 1e6:.0f} MB, and {code / 1e6:.0f} MB of byte code")
     assert size < MOST_BYTES
 
 
@@ -91,4 +93,4 @@ def test_an_agent_starts_within_seconds(bare: Path, tmp_path: Path, capsys: pyte
         assert ready["ready"] is True
     with capsys.disabled():
         print(f"\nagent ready after {min(took):.2f} s")
-    assert min(took) < 10, "the second time, with compiled modules"
+    assert min(took) < 3, "under a second on a machine that is idle; the second time, with compiled modules"
