@@ -407,7 +407,8 @@ class Agent:
         """What a fit on these windows takes, by the plan's model of the device."""
         context = self._context
         fit = context.settings.refine if context.episode.committed else context.settings.fit
-        return fit.epochs * len(chosen.train) * (context.mj_per_window or 0.0)
+        steps = fit.epochs * -(-len(chosen.train) // fit.batch_size)  # a batch that is not full is a step as well
+        return steps * fit.batch_size * (context.mj_per_window or 0.0)
 
     async def _ping(self, command: Command) -> tuple[ReplyStatus, str]:
         return ReplyStatus.DONE, f"{self._context.doing}, window {self._context.newest_window}"
