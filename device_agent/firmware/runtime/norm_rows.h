@@ -12,6 +12,14 @@ float bt_row_sum(const float *x, uint32_t n);
 /* Sum of (a - mean_a) * (b - mean_b); with b = a of squares, with a mean of 0 of plain values. */
 float bt_centred_product(const float *a, float mean_a, const float *b, float mean_b, uint32_t n);
 
+/* The same of four rows at once, so that no sum waits for itself: out[r] of row r. */
+#define bt_four_sums BT_JOIN(bt_four_sums, of, BT_KERNEL_SET)
+#define bt_four_products BT_JOIN(bt_four_products, of, BT_KERNEL_SET)
+enum { BT_FOUR = 4 };
+void bt_four_sums(const float *const x[BT_FOUR], uint32_t n, float out[BT_FOUR]);
+void bt_four_products(const float *const a[BT_FOUR], const float mean_a[BT_FOUR], const float *const b[BT_FOUR],
+                      const float mean_b[BT_FOUR], uint32_t n, float out[BT_FOUR]);
+
 /* The same with the lanes dealt out to the cores: for few channels with long rows. b may be NULL for a sum of a. */
 #define bt_shared_product BT_JOIN(bt_shared_product, of, BT_KERNEL_SET)
 float bt_shared_product(bt_port *port, const float *a, float mean_a, const float *b, float mean_b, uint32_t n);

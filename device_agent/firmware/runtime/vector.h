@@ -15,6 +15,8 @@ static inline bt_vector bt_vector_load(const float *x) { return _mm256_loadu_ps(
 static inline void bt_vector_store(float *x, bt_vector a) { _mm256_storeu_ps(x, a); }
 static inline bt_vector bt_vector_all(float x) { return _mm256_set1_ps(x); }
 static inline bt_vector bt_vector_fma(bt_vector a, bt_vector b, bt_vector c) { return _mm256_fmadd_ps(a, b, c); }
+static inline bt_vector bt_vector_add(bt_vector a, bt_vector b) { return _mm256_add_ps(a, b); }
+static inline bt_vector bt_vector_subtract(bt_vector a, bt_vector b) { return _mm256_sub_ps(a, b); }
 
 /* All ones in lanes from..to-1; from may be below 0, to above 8. */
 static inline __m256i bt_vector_mask(int32_t from, int32_t to) {
@@ -50,6 +52,12 @@ static inline void bt_vector_store(float *x, bt_vector a) {
 static inline bt_vector bt_vector_all(float x) { return (bt_vector){vdupq_n_f32(x), vdupq_n_f32(x)}; }
 static inline bt_vector bt_vector_fma(bt_vector a, bt_vector b, bt_vector c) {
     return (bt_vector){vfmaq_f32(c.low, a.low, b.low), vfmaq_f32(c.high, a.high, b.high)};
+}
+static inline bt_vector bt_vector_add(bt_vector a, bt_vector b) {
+    return (bt_vector){vaddq_f32(a.low, b.low), vaddq_f32(a.high, b.high)};
+}
+static inline bt_vector bt_vector_subtract(bt_vector a, bt_vector b) {
+    return (bt_vector){vsubq_f32(a.low, b.low), vsubq_f32(a.high, b.high)};
 }
 static inline bt_vector bt_vector_load_part(const float *x, int32_t from, int32_t to) {
     float part[8] = {0};

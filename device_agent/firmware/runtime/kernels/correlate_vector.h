@@ -47,14 +47,17 @@ BT_INLINE void tile(const sweep *s, float *out, int32_t out_row, const int32_t r
     int32_t first = left < 0 ? 0 : left > s->taps ? s->taps : left;
     int32_t last = right > s->taps ? s->taps : right < first ? first : right;
     if (in_step != 1 && count >= 8) first = 0, last = s->taps;
+    /* the first tap that any output has in the row, and the end of those that the first has */
+    const int32_t begin = left < 8 * vectors ? 0 : left - 8 * vectors + 1, past = s->width - at;
+    const int32_t end = past < last ? last : past < s->taps ? past : s->taps;
     BT_ALL for (int32_t r = 0; r < rows; r++)
         BT_ALL for (int32_t v = 0; v < vectors; v++) sum[r * vectors + v] = bt_vector_all(init[r]);
     for (int32_t a = 0; a < s->n1; a++)
         for (int32_t b = 0; b < s->n2; b++) {
             const float *w = s->w + a * s->w1 + b * s->w2, *in = s->in + a * s->in1 + b * s->in2;
-            if (first > 0) add_reached(sum, rows, vectors, s, w, in, at, 0, first);
+            if (first > 0) add_reached(sum, rows, vectors, s, w, in, at, begin, first);
             add_taps(sum, rows, vectors, s, w, in + at, in_step, first, last);
-            if (last < s->taps) add_reached(sum, rows, vectors, s, w, in, at, last, s->taps);
+            if (last < end) add_reached(sum, rows, vectors, s, w, in, at, last, end);
         }
     BT_ALL for (int32_t r = 0; r < rows; r++)
         BT_ALL for (int32_t v = 0; v < vectors; v++) {
@@ -70,7 +73,13 @@ BT_INLINE void tiles(const sweep *s, float *out, int32_t out_row, const int32_t 
     int32_t j = from;
     /* a single vector alone would wait for itself: leave enough for two of 16 */
     const int32_t enough = most == 3 && (to - from) % 24 <= 8 && (to - from) % 24 > 0 ? to - 24 : to;
-    for (; j + 8 * most <= enough; j += 8 * most) tile(s, out, out_row, rows, most, j, 8 * most, init, in_step);
+    while (j + 8 * most <= enough) {
+        const int32_t at = j + s->shift, wide = 8 * most;
+        /* over an edge narrower tiles: less is left out */
+        const bool inside = in_step != 1 || (at >= 0 && at + s->taps + wide - 1 <= s->width);
+        if (!inside && rows == 4 && s->width > 4 * wide) tile(s, out, out_row, rows, 2, j, 16, init, in_step), j += 16;
+        else tile(s, out, out_row, rows, most, j, wide, init, in_step), j += wide;
+    }
     if (rows == 1)
         for (; j + 32 <= to; j += 32) tile(s, out, out_row, rows, 4, j, 32, init, in_step);
     for (; j + 16 <= to; j += 16) tile(s, out, out_row, rows, 2, j, 16, init, in_step);

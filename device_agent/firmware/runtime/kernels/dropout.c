@@ -7,6 +7,17 @@ static bool check(const bt_operands *o) {
     return o->view[0].rank && bt_same_shape(&o->view[0], &o->view[1]) && p >= 0.0f && p < 1.0f;
 }
 
+/* value or 0; a branch that nothing can foresee costs a large processor more than a mask. */
+static inline float bt_kept(bool keep, float value) {
+#if defined(__riscv)
+    return keep ? value : 0.0f;
+#else
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bt_float_bits(bits & (0u - (uint32_t)keep));
+#endif
+}
+
 static void drop_piece(void *arg, uint32_t index) {
     const bt_operands *o = arg;
     const float p = bt_float_bits(o->immediate[1]), scale = 1.0f / (1.0f - p);
@@ -14,7 +25,7 @@ static void drop_piece(void *arg, uint32_t index) {
     const uint32_t key = bt_hash_counter(o->run->dropout_key, o->immediate[0]);
     const uint32_t count = o->view[0].count, to = bt_stretch_end(count, index);
     for (uint32_t i = bt_stretch_begin(count, index); i < to; i++)
-        o->view[1].data[i] = bt_hash_counter(key, i) >= threshold ? o->view[0].data[i] * scale : 0.0f;
+        o->view[1].data[i] = bt_kept(bt_hash_counter(key, i) >= threshold, o->view[0].data[i] * scale);
 }
 
 static void drop(const bt_operands *o) { bt_stretches(o->run->port, drop_piece, o, o->view[0].count); }

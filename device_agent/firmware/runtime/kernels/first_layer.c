@@ -4,6 +4,7 @@
  * positions t: P = sum dy x_k, of each channel; s = sum x_k; and sum x̂ x_k, which follows from the weights and from
  * C = sum (x_j - mean x_j)(x_k - mean x_k), since x̂ is linear in the taps x_k that an output is made of. */
 #include "norm_rows.h"
+#include "vector.h"
 
 typedef struct taps {
     int32_t channels, h, w, kh, kw, ho, wo, stride_h, stride_w, top, left, dilation_h, dilation_w;
@@ -99,10 +100,68 @@ static void covariance_pair(void *arg, uint32_t index) {
     o->view[2].data[j * count + k] = o->view[2].data[k * count + j] = c;
 }
 
+#ifdef BT_VECTOR
+static bool all_inside(const bt_operands *o) {
+    const uint32_t *m = o->immediate;
+    return m[1] == 1 && !(m[2] | m[3] | m[4] | m[5]);
+}
+
+/* Of taps k..k + 3. */
+static void four_tap_sums(const bt_operands *o, uint32_t k) {
+    taps t = {0};
+    read_taps(o, &t);
+    const uint32_t count = o->view[1].count;
+    float total[BT_FOUR] = {0};
+    for (int32_t row = 0; row < t.ho; row++) {
+        const float *x[BT_FOUR];
+        float sum[BT_FOUR];
+        int32_t shift;
+        for (uint32_t r = 0; r < BT_FOUR; r++)
+            x[r] = tap_row(o, &t, (int32_t)(k + r < count ? k + r : k), row, &shift), x[r] += shift;
+        bt_four_sums(x, (uint32_t)t.wo, sum);
+        for (uint32_t r = 0; r < BT_FOUR; r++) total[r] += sum[r];
+    }
+    for (uint32_t r = 0; r < BT_FOUR && k + r < count; r++) o->view[1].data[k + r] = total[r];
+}
+
+/* Of tap j with taps k..k + 3, as far as they are no later than j; no tap lies beside the map. */
+static void four_covariances(const bt_operands *o, uint32_t j, uint32_t k) {
+    taps t = {0};
+    read_taps(o, &t);
+    const float *sums = o->view[1].data;
+    const float positions = (float)(t.ho * t.wo);
+    const uint32_t count = o->view[1].count;
+    float mean_j[BT_FOUR], mean_k[BT_FOUR], total[BT_FOUR] = {0};
+    for (uint32_t r = 0; r < BT_FOUR; r++)
+        mean_j[r] = sums[j] / positions, mean_k[r] = sums[k + r <= j ? k + r : k] / positions;
+    for (int32_t row = 0; row < t.ho; row++) {
+        const float *a[BT_FOUR], *b[BT_FOUR];
+        float sum[BT_FOUR];
+        int32_t shift;
+        for (uint32_t r = 0; r < BT_FOUR; r++) {
+            a[r] = tap_row(o, &t, (int32_t)j, row, &shift), a[r] += shift;
+            b[r] = tap_row(o, &t, (int32_t)(k + r <= j ? k + r : k), row, &shift), b[r] += shift;
+        }
+        bt_four_products(a, mean_j, b, mean_k, (uint32_t)t.wo, sum);
+        for (uint32_t r = 0; r < BT_FOUR; r++) total[r] += sum[r];
+    }
+    for (uint32_t r = 0; r < BT_FOUR && k + r <= j; r++)
+        o->view[2].data[j * count + k + r] = o->view[2].data[(k + r) * count + j] = total[r];
+}
+#endif
+
 /* x [Cin][H][W] -> sums [taps], covariance [taps][taps]; taps = Cin * KH * KW. Centred before it is squared. */
 BT_RUN(tap_covariance) {
-    bt_port_parallel(o->run->port, sum_tap, (void *)(uintptr_t)o, o->view[1].count);
     const uint32_t count = o->view[1].count;
+#ifdef BT_VECTOR
+    if (all_inside(o)) {
+        for (uint32_t k = 0; k < count; k += BT_FOUR) four_tap_sums(o, k);
+        for (uint32_t j = 0; j < count; j++)
+            for (uint32_t k = 0; k <= j; k += BT_FOUR) four_covariances(o, j, k);
+        return;
+    }
+#endif
+    bt_port_parallel(o->run->port, sum_tap, (void *)(uintptr_t)o, count);
     bt_port_parallel(o->run->port, covariance_pair, (void *)(uintptr_t)o, count * (count + 1) / 2);
 }
 

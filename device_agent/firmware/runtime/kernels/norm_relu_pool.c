@@ -69,6 +69,26 @@ static void forward_part(void *arg, uint32_t index) {
         }
         return;
     }
+#ifdef BT_VECTOR
+    /* as many cells as a piece of memory holds, so that only their sums go value by value */
+    enum { HELD = 512 };
+    const uint32_t most = HELD / s.cell;
+    while (most && y != end) {
+        const uint32_t cells = (uint32_t)(end - y) < most ? (uint32_t)(end - y) : most, count = cells * s.cell;
+        float held[HELD];
+        for (uint32_t i = 0; i < count; i++) {
+            const float v = BT_NORMED(x[i]);
+            held[i] = v < 0.0f ? 0.0f : v;
+        }
+        x += count;
+        const float *value = held;
+        for (uint32_t c = 0; c < cells; c++) {
+            float sum = 0.0f;
+            for (const float *stop = value + s.cell; value != stop; value++) sum += *value;
+            *y++ = sum * n.share;
+        }
+    }
+#endif
     const uint32_t fours = s.cell / 4, rest = s.cell % 4;
     for (; y != end; y++) {
         float sum = 0.0f;
@@ -92,6 +112,53 @@ BT_RUN(norm_relu_pool_forward) {
     const rows s = read_rows(o, &o->view[0]);
     bt_port_parallel(o->run->port, forward_part, (void *)(uintptr_t)o, part_count(&s));
 }
+
+#ifdef BT_VECTOR
+enum { CHUNK = 256 };
+
+/* Gradient behind the pool of values from..from + count of a channel; nothing in what is left of a row. */
+static void spread(const rows *s, const float *dy, float share, uint32_t from, uint32_t count, float *g) {
+    const uint32_t cell = s->cell, end = s->cells * cell;
+    uint32_t r = from / s->w, i = from % s->w;
+    for (uint32_t k = 0; k < count; r++, i = 0) {
+        const uint32_t stop = s->w - i < count - k ? s->w : i + count - k;
+        const float *given = dy + r * s->cells + i / cell;
+        uint32_t next = (i / cell + 1) * cell;
+        for (; i < stop && i < end; next += cell, given++) {
+            const float value = cell == 1 ? *given : 0.0f + *given * share;
+            if (next <= stop && next - i == 8) {
+                bt_vector_store(g + k, bt_vector_all(value));
+                k += 8, i = next;
+            } else if (next <= stop && next - i == 4) {
+                g[k] = g[k + 1] = g[k + 2] = g[k + 3] = value;
+                k += 4, i = next;
+            } else {
+                for (; i < next && i < stop; i++) g[k++] = value;
+            }
+        }
+        for (; i < stop; i++) g[k++] = 0.0f;
+    }
+}
+
+static void backward_channel(void *arg, uint32_t c) {
+    const bt_operands *o = arg;
+    const rows s = read_rows(o, &o->view[1]);
+    const channel n = read_channel(o, c, 2, 4, s.cell);
+    const float mean_g = o->view[3].data[2 * c], slope = o->view[3].data[2 * c + 1];
+    for (uint32_t from = 0; from < s.n; from += CHUNK) {
+        const uint32_t count = s.n - from < CHUNK ? s.n - from : CHUNK;
+        const float *x = o->view[1].data + c * s.n + from;
+        float g[CHUNK], *dx = o->view[6].data + c * s.n + from;
+        spread(&s, o->view[0].data + c * s.h * s.cells, n.share, from, count, g);
+        for (uint32_t i = 0; i < count; i++) {
+            const float centred = n.mean - x[i];
+            g[i] = fmaf(-centred, n.gain, n.beta) <= 0.0f ? 0.0f : g[i];
+            g[i] = fmaf(centred, slope, fmaf(n.gamma, g[i], -mean_g)) * n.inverse;
+        }
+        memcpy(dx, g, count * sizeof *g);
+    }
+}
+#endif
 
 BT_CHECK(norm_relu_pool_backward) {
     const bt_tensor *x = &o->view[1];
@@ -133,7 +200,12 @@ static void backward_part(void *arg, uint32_t index) {
 /* dy, x, statistics, means, gamma, beta -> dx, which may be x (or dy, where there is no pool) */
 BT_RUN(norm_relu_pool_backward) {
     const rows s = read_rows(o, &o->view[1]);
+#ifdef BT_VECTOR
+    bt_port_parallel(o->run->port, backward_channel, (void *)(uintptr_t)o, s.channels);
+    (void)backward_part;
+#else
     bt_port_parallel(o->run->port, backward_part, (void *)(uintptr_t)o, part_count(&s));
+#endif
 }
 
 BT_CHECK(norm_relu_pool_backward_sums) {
@@ -207,26 +279,6 @@ typedef struct sum_job {
 } sum_job;
 
 #ifdef BT_VECTOR
-enum { CHUNK = 256 };
-
-/* Gradient behind the pool of values from..from + count of a channel; nothing in what is left of a row. */
-static void spread(const rows *s, const float *dy, float share, uint32_t from, uint32_t count, float *g) {
-    const uint32_t cell = s->cell, end = s->cells * cell;
-    uint32_t r = from / s->w, i = from % s->w;
-    for (uint32_t k = 0; k < count; r++, i = 0) {
-        const float *row = dy + r * s->cells;
-        const uint32_t stop = s->w - i < count - k ? s->w : i + count - k;
-        while (i < stop && i < end) {
-            const uint32_t last = (i / cell + 1) * cell, to = last < stop ? last : stop;
-            const float value = cell == 1 ? row[i] : 0.0f + row[i / cell] * share;
-            if (to - i == 8) bt_vector_store(g + k, bt_vector_all(value)), k += 8, i = to;
-            else
-                for (; i < to; i++) g[k++] = value;
-        }
-        for (; i < stop; i++) g[k++] = 0.0f;
-    }
-}
-
 static void sum_channel(const sum_job *job, uint32_t c, lanes *sum) {
     const bt_operands *o = job->o;
     const rows *s = &job->s;

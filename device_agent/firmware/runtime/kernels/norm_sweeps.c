@@ -1,6 +1,7 @@
 /* Group norm in sweeps, for a tensor whose channels come and go in a loop. B is the channels at hand, C all of them.
  * In kernels/group_norm.c the same functions run over a whole tensor: the bits are the same. */
 #include "norm_rows.h"
+#include "vector.h"
 
 /* x [B][...] and `v`, B pairs. */
 static bool pairs(const bt_operands *o, uint32_t v, uint32_t channels) {
@@ -10,6 +11,13 @@ static bool pairs(const bt_operands *o, uint32_t v, uint32_t channels) {
 static bool is_row(const bt_operands *o, uint32_t v, uint32_t channels) {
     return bt_shape_is(&o->view[v], 1, channels, 0, 0, 0);
 }
+
+#ifdef BT_VECTOR
+/* Four channels from c on; where fewer are left, the first of them stands in for the others. */
+static void four_rows(const float *data, uint32_t n, uint32_t c, uint32_t channels, const float *rows[BT_FOUR]) {
+    for (uint32_t r = 0; r < BT_FOUR; r++) rows[r] = data + (c + r < channels ? c + r : c) * n;
+}
+#endif
 
 BT_CHECK(norm_row_statistics) { return o->view[0].rank && pairs(o, 1, o->view[0].dims[0]); }
 
@@ -29,7 +37,21 @@ BT_RUN(norm_row_statistics) {
         row[1] = bt_shared_product(o->run->port, x, row[0], x, row[0], n);
     }
     if (bt_few_rows(channels, n)) return;
+#ifdef BT_VECTOR
+    for (uint32_t c = 0; c < channels; c += BT_FOUR) {
+        const float *x[BT_FOUR];
+        float mean[BT_FOUR], squares[BT_FOUR];
+        four_rows(o->view[0].data, n, c, channels, x);
+        bt_four_sums(x, n, mean);
+        for (uint32_t r = 0; r < BT_FOUR; r++) mean[r] /= (float)n;
+        bt_four_products(x, mean, x, mean, n, squares);
+        for (uint32_t r = 0; r < BT_FOUR && c + r < channels; r++)
+            o->view[1].data[2 * (c + r)] = mean[r], o->view[1].data[2 * (c + r) + 1] = squares[r];
+    }
+    (void)row_statistics;
+#else
     bt_port_parallel(o->run->port, row_statistics, (void *)(uintptr_t)o, o->view[0].dims[0]);
+#endif
 }
 
 static bool finish_fits(const bt_operands *o, uint32_t channels) {
@@ -110,7 +132,24 @@ BT_RUN(norm_backward_sums) {
         out[1] = bt_shared_product(o->run->port, dy, 0.0f, o->view[1].data + c * n, statistics[0], n) * statistics[1];
     }
     if (bt_few_rows(channels, n)) return;
+#ifdef BT_VECTOR
+    for (uint32_t c = 0; c < channels; c += BT_FOUR) {
+        const float none[BT_FOUR] = {0}, *dy[BT_FOUR], *x[BT_FOUR];
+        float mean[BT_FOUR], plain[BT_FOUR], dot[BT_FOUR];
+        four_rows(o->view[0].data, n, c, channels, dy);
+        four_rows(o->view[1].data, n, c, channels, x);
+        for (uint32_t r = 0; r < BT_FOUR; r++) mean[r] = o->view[2].data[2 * (c + r < channels ? c + r : c)];
+        bt_four_sums(dy, n, plain);
+        bt_four_products(dy, none, x, mean, n, dot);
+        for (uint32_t r = 0; r < BT_FOUR && c + r < channels; r++) {
+            o->view[3].data[2 * (c + r)] = plain[r];
+            o->view[3].data[2 * (c + r) + 1] = dot[r] * o->view[2].data[2 * (c + r) + 1];
+        }
+    }
+    (void)backward_sums;
+#else
     bt_port_parallel(o->run->port, backward_sums, (void *)(uintptr_t)o, o->view[0].dims[0]);
+#endif
 }
 
 BT_CHECK(group_norm_backward_finish) {
