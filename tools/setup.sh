@@ -70,6 +70,12 @@ if [ "$level" = test ] && ! have clang; then
   "${sudo_[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq clang >/dev/null 2>&1 ||
     say "clang could not be installed: the fuzzing tests will be skipped"
 fi
+if [ "$level" = test ] && ! { have aarch64-linux-gnu-gcc && have qemu-aarch64-static; }; then
+  say "installing the arm64 compiler and emulator for the test of its kernels, if apt can"
+  if [ "$(id -u)" = 0 ]; then sudo_=(); else sudo_=(sudo -n); fi
+  "${sudo_[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc-aarch64-linux-gnu \
+    libc6-dev-arm64-cross qemu-user-static >/dev/null 2>&1 || say "they could not be installed: that test will be skipped"
+fi
 promtool() {  # from Debian's package of Prometheus, whose service nobody here needs
   [ "$level" = test ] && [ ! -x .venv/bin/promtool ] && ! have promtool && have apt-get && have dpkg-deb || return 0
   local place=$PWD/.venv/promtool

@@ -39,11 +39,13 @@ def plan_memory(task: Task, preparing: Program, budget: int | None, techniques: 
     def attempt(choices: Choices) -> Trial:
         made = assemble(task, list(zip(found, choices, strict=True)))
         before = frozenset({graph.input.storage} | ({made.inputs.storage} if made.inputs else set()))
-        problems = tuple(lifetimes(program, Region.ARENA, before) for program in (preparing, made.infer, made.train))
+        programs = (preparing, made.infer, made.train)
+        problems = tuple(lifetimes(program, Region.ARENA, before) for program in programs)
         arena = max(problem.lower_bound() for problem in problems)
         rest = besides + slot_bytes([made.infer, made.train], Region.SCALARS)
         macs = count_macs(made.train)
-        return Trial(choices, rest + arena, macs.forward + macs.backward, problems, rest)
+        names = tuple(tuple(f"{op.kind} of {op.layer}" for op in program) for program in programs)
+        return Trial(choices, rest + arena, macs.forward + macs.backward, problems, rest, names)
 
     rounds = [[n for n in range(1, chain.most_rounds + 1) if chain.most_rounds % n == 0] for chain in chains]
     search = Search(attempt, options, rounds, [_touched(chain) for chain in chains], max(1, forward_macs(graph)))
@@ -70,11 +72,13 @@ def _touched(chain: Chain) -> frozenset[str]:
 
 
 def _too_small(budget: int, smallest: Trial) -> str:
-    problem = max(smallest.problems, key=lambda each: each.lower_bound())
+    at = max(range(len(smallest.problems)), key=lambda n: smallest.problems[n].lower_bound())
+    problem = smallest.problems[at]
     step, _ = problem.peak()
+    operation = smallest.operations[at][step] if step < len(smallest.operations[at]) else "the end"
     live = sorted((b for b in problem.buffers if b.start <= step < b.end), key=lambda b: -b.bytes)
     names = ", ".join(f"{buffer.name} {buffer.bytes:,}" for buffer in live[:5])
     return (
         f"a training state of {budget:,} bytes is too small: the smallest that works is {smallest.total_bytes:,} "
-        f"bytes; {smallest.rest_bytes:,} of them are weights, gradients and optimiser, and at the peak live {names}"
+        f"bytes; {smallest.rest_bytes:,} of them are weights, gradients and optimiser, and at the peak, {operation}, live {names}"
     )

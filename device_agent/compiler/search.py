@@ -39,6 +39,8 @@ class Trial:
     """Of each program."""
     rest_bytes: int
     """Of the training state, besides the arena."""
+    operations: tuple[tuple[str, ...], ...] = ()
+    """Of each program, in order: kind and layer, for a message."""
 
     def excess(self, most: int) -> int:
         """How far, and for how long, the programs lie above a training state of `most` bytes."""

@@ -82,9 +82,16 @@ static void forward_part(void *arg, uint32_t index) {
         }
         x += count;
         const float *value = held;
-        for (uint32_t c = 0; c < cells; c++) {
-            float sum = 0.0f;
-            for (const float *stop = value + s.cell; value != stop; value++) sum += *value;
+        for (uint32_t c = 0; c < cells; c++, value += s.cell) {
+            float sum = 0.0f + value[0];
+            if (s.cell == 8) { /* the usual widths, without a loop */
+                sum += value[1], sum += value[2], sum += value[3], sum += value[4];
+                sum += value[5], sum += value[6], sum += value[7];
+            } else if (s.cell == 4) {
+                sum += value[1], sum += value[2], sum += value[3];
+            } else {
+                for (uint32_t k = 1; k < s.cell; k++) sum += value[k];
+            }
             *y++ = sum * n.share;
         }
     }
@@ -295,11 +302,14 @@ static void sum_channel(const sum_job *job, uint32_t c, lanes *sum) {
             g[i] = fmaf(d[i], n.gain, n.beta) <= 0.0f ? 0.0f : g[i];
         }
         uint32_t i = 0;
-        for (; i + BT_LANES <= count; i += BT_LANES)
-            for (uint32_t j = 0; j < BT_LANES; j++) {
-                plain[j] += g[i + j];
-                dot[j] = fmaf(g[i + j], d[i + j], dot[j]);
-            }
+        bt_vector sum_g = bt_vector_load(plain), sum_dot = bt_vector_load(dot);
+        for (; i + BT_LANES <= count; i += BT_LANES) {
+            const bt_vector given = bt_vector_load(g + i);
+            sum_g = bt_vector_add(sum_g, given);
+            sum_dot = bt_vector_fma(given, bt_vector_load(d + i), sum_dot);
+        }
+        bt_vector_store(plain, sum_g);
+        bt_vector_store(dot, sum_dot);
         for (uint32_t j = 0; i + j < count; j++) {
             plain[j] += g[i + j];
             dot[j] = fmaf(g[i + j], d[i + j], dot[j]);
