@@ -245,7 +245,7 @@ static bool wide_over_edge(const sweep *s, float *y, int32_t at, float init) {
 static int32_t wide_tiles(const sweep *s, float *out, int32_t j, int32_t to, const float *init) {
     const int32_t from = j + WIDE > to ? to - WIDE : j, at = from + s->shift;
     const int32_t room = s->width - s->taps - WIDE + 1 - at; /* to the last place of a tile inside */
-    if (to - j <= 8) return j;
+    if (to - j <= 8 || to - j == 16) return j; /* tiles of eight compute nothing twice there */
     if (at < 0 || room < 0) return wide_over_edge(s, out + from, at, *init) ? from + WIDE : j;
     const int32_t count = (to - from) / WIDE, fit = room / WIDE + 1, tiles = count < fit ? count : fit;
     (s->w_step == 1 ? wide_on : wide_back)(s->w, s->taps, s->in + at, out + from, tiles, init);
