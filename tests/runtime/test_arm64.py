@@ -78,12 +78,12 @@ def program(tmp_path_factory, repository):
     (folder / "train.c").write_text(PROGRAM)
     runtime = firmware / "runtime"
     host = (firmware / "port" / "host" / name for name in ("engine_handle.c", "port.c"))
-    subprocess.run(
-        [COMPILER, "-static", "-std=c11", "-O1", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math",
-         "-DBT_KERNEL_SET=base", f"-DRATE={RATE}f", f"-DDECAY={DECAY}f", "-I", firmware / "include", "-I", runtime, folder / "train.c", *host,
-         *sorted(runtime.glob("*.c")), *sorted((runtime / "kernels").glob("*.c")), "-lm", "-o", folder / "train"],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
+    flags = ("-static", "-std=c11", "-O1", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
+    settings = ("-DBT_KERNEL_SET=base", f"-DRATE={RATE}f", f"-DDECAY={DECAY}f")
+    sources = [folder / "train.c", *host, *sorted(runtime.glob("*.c")), *sorted((runtime / "kernels").glob("*.c"))]
+    include = ("-I", firmware / "include", "-I", runtime)
+    words = [COMPILER, *flags, *settings, *include, *sources, "-lm", "-o", folder / "train"]
+    subprocess.run(words, check=True, capture_output=True, text=True)
     return folder
 
 
