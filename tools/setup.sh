@@ -79,9 +79,15 @@ fi
 promtool() {  # from Debian's package of Prometheus, whose service nobody here needs
   [ "$level" = test ] && [ ! -x .venv/bin/promtool ] && ! have promtool && have apt-get && have dpkg-deb || return 0
   local place=$PWD/.venv/promtool
+asyncapi_parser
   mkdir -p "$place" && (cd "$place" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb .) >/dev/null 2>&1 &&
     mv "$place/usr/bin/promtool" .venv/bin/ || say "promtool is not to be had: the checks of alert rules will be skipped"
   rm -rf "$place"
+}
+asyncapi_parser() {
+  [ "$level" = test ] && [ ! -d .venv/node/node_modules ] && have npm || return 0
+  timeout 90 npm install --silent --no-audit --no-fund --prefix .venv/node @asyncapi/parser >/dev/null 2>&1 ||
+    say "@asyncapi/parser is not to be had: its check of the AsyncAPI document will be skipped"
 }
 if [ ! -x .venv/bin/python ]; then
   python=$(find_python) || { install_system "Python 3.11 or newer" python3 python3-venv; python=$(find_python); } ||
@@ -106,5 +112,6 @@ pip install -q --no-build-isolation -e ".$extras" ||
   fail "the installation failed; what pip said stands above"
 .venv/bin/biotrain --version >/dev/null
 promtool
+asyncapi_parser
 echo "$state" > ".venv/.setup-$level"
 say "done"
