@@ -26,6 +26,8 @@ _RETRY_FIRST_S = 0.2
 _RETRY_LONGEST_S = 5.0
 #: A device's clock that differs by more from ours is worth a word.
 _CLOCK_OFF_S = 86_400.0
+#: So many topics are named for what they sent wrong; the counters know no limit.
+_NAMED_TOPICS = 1000
 
 
 @dataclass(slots=True)
@@ -72,6 +74,7 @@ class Ingest:
         self._batch_linger_s = batch_linger_s
         self._parsed: asyncio.Queue[tuple[Sequence[Delivery], Batch]] = asyncio.Queue(1)
         self._wrong_clocks: set[tuple[str, str]] = set()
+        self._named: set[str] = set()
         self._last_complaint = ""
 
     async def run(self) -> None:
@@ -172,8 +175,19 @@ class Ingest:
         self.counters.duplicates += written.duplicates
         self.counters.quarantined += written.quarantined
         self.counters.conflicts += written.conflicts
-        if written.quarantined:
-            _log.warning("messages quarantined: see /api/quarantine", messages=written.quarantined)
+        for poison in written.poison:
+            self._name_poison(poison)
+
+    def _name_poison(self, poison: Poison) -> None:
+        """A topic's first is told with its reason; the others are counted, and all are in /api/quarantine."""
+        topic = poison.topic[:200]
+        if topic not in self._named and len(self._named) < _NAMED_TOPICS:
+            self._named.add(topic)
+            _log.warning(
+                "a message is put into the quarantine, see /api/quarantine; more from this topic are counted only",
+                topic=topic,
+                reason=poison.reason[:300],
+            )
 
 
 def _keys(batch: Batch) -> list[Key]:

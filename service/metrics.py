@@ -14,6 +14,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from messaging import Broker
+from service.refusals import Refusals
 
 if TYPE_CHECKING:
     from service.alert_desk import AlertDesk
@@ -38,6 +39,7 @@ class Metrics(Collector):
     def __init__(self, broker: Broker, ingest: Ingest, feed: Feed, desk: AlertDesk) -> None:
         self._broker, self._ingest, self._feed, self._desk = broker, ingest, feed, desk
         self._started = time.time()
+        self.refusals = Refusals()
         #: From the database, refreshed by the watch: alerts by state, devices, gaps.
         self.gauges: dict[str, tuple[str, float]] = {}
         self._registry = CollectorRegistry()
@@ -67,5 +69,9 @@ class Metrics(Collector):
         for (channel, outcome), count in sorted(self._desk.counts.items()):
             told.add_metric([channel, outcome], count)
         yield told
+        refused = CounterMetricFamily("biotrain_requests_refused", "Requests refused, by reason", labels=["reason"])
+        for reason, count in sorted(self.refusals.counts.items()):
+            refused.add_metric([reason], count)
+        yield refused
         for name, (help_text, value) in sorted(self.gauges.items()):
             yield GaugeMetricFamily(f"biotrain_{name}", help_text, value=value)

@@ -48,6 +48,11 @@ class SupervisorProcess:
         # Started again, it is found where it was.
         self._command[self._command.index("--listen") + 1] = self.url.removeprefix("http://")
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         self._end(signal.SIGKILL)
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.base import Name
-from service.api.auth import COOKIE, identity_of
+from service.api.auth import COOKIE, client_of, identity_of
 from service.api.context import Context
 from service.api.parameters import Before, Limit
 from service.store import audit
@@ -83,8 +83,9 @@ def router(context: Context) -> APIRouter:
         summary="Hand a token in for a cookie, which the page then sends",
         responses={401: {"description": "the token is not known"}},
     )
-    async def begin(request: SessionRequest, response: Response) -> None:
+    async def begin(request: SessionRequest, response: Response, asked: Request) -> None:
         if tokens.required and await tokens.identify(request.token) is None:
+            context.metrics.refusals.note("unknown_token", client_of(asked.scope), "session")
             raise HTTPException(401, "this token is not known")
         if tokens.required:
             response.set_cookie(COOKIE, request.token, httponly=True, samesite="strict", max_age=30 * 86_400)

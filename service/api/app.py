@@ -45,8 +45,8 @@ def build_app(context: Context) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.add_middleware(Authenticate, tokens=context.tokens)
-    app.add_middleware(SameOrigin)
+    app.add_middleware(Authenticate, tokens=context.tokens, refusals=context.metrics.refusals)
+    app.add_middleware(SameOrigin, refusals=context.metrics.refusals)
     # The series come last: their paths are deeper than a device's.
     for part in (status, access, overview, devices, commands, desired, alerts, live, series):
         app.include_router(part.router(context), responses=_REFUSALS)

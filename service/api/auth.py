@@ -9,6 +9,7 @@ from fastapi import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.refusals import Refusals
 from service.tokens import ANYBODY, Identity, Role, TokenDesk
 
 COOKIE = "biotrain_token"
@@ -20,8 +21,9 @@ _ADMIN = ("/api/tokens", "/api/deliveries")
 class Authenticate:
     """Sets `identity` in the request's state."""
 
-    def __init__(self, app: ASGIApp, tokens: TokenDesk) -> None:
+    def __init__(self, app: ASGIApp, tokens: TokenDesk, refusals: Refusals) -> None:
         self._app = app
+        self._refusals = refusals
         self._tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,15 +38,23 @@ class Authenticate:
             wanted = _wanted(scope["method"], path)
             if identity is None:
                 word = "this token is not known" if token else "a token is needed: Authorization: Bearer <token>"
+                self._refusals.note("unknown_token" if token else "no_token", client_of(scope), wanted.value)
                 refusal = JSONResponse({"detail": word}, 401, {"WWW-Authenticate": "Bearer"})
                 await refusal(scope, receive, send)
                 return
             if not identity.role.may(wanted):
                 word = f"this needs the role {wanted.value!r}; {identity.name!r} has {identity.role.value!r}"
+                self._refusals.note("role", identity.name, wanted.value)
                 await JSONResponse({"detail": word}, 403)(scope, receive, send)
                 return
             scope["state"]["identity"] = identity
         await self._app(scope, receive, send)
+
+
+def client_of(scope: Scope) -> str:
+    """The client's address, without its port."""
+    client = scope.get("client")
+    return client[0] if client else "unknown"
 
 
 def identity_of(request: Request) -> Identity:

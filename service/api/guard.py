@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.auth import client_of
+from service.refusals import Refusals
+
 _HEADERS = {
     b"content-security-policy": b"default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'",
     b"x-content-type-options": b"nosniff",
@@ -18,8 +21,9 @@ _HEADERS = {
 class SameOrigin:
     """Refuses a request that a page of another origin has made, and says what our own pages may load."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, refusals: Refusals) -> None:
         self._app = app
+        self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -30,6 +34,7 @@ class SameOrigin:
         if origin is not None and urlsplit(origin.decode("latin-1")).netloc != headers.get(b"host", b"").decode(
             "latin-1"
         ):
+            self._refusals.note("other_origin", client_of(scope), scope["method"])
             refusal = JSONResponse({"detail": "requests from pages of another origin are refused"}, status_code=403)
             await refusal(scope, receive, send)
             return

@@ -63,9 +63,14 @@ class Written:
     messages: list[NewMessage] = field(default_factory=list)
     alerts: list[AlertChange] = field(default_factory=list)
     duplicates: int = 0
-    quarantined: int = 0
+    #: What went to the quarantine, conflicts too.
+    poison: list[Poison] = field(default_factory=list)
     #: Messages with a number that is there with other content: kept in the quarantine.
     conflicts: int = 0
+
+    @property
+    def quarantined(self) -> int:
+        return len(self.poison)
 
 
 @dataclass(frozen=True, slots=True)

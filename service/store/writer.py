@@ -61,7 +61,7 @@ def write_batch(connection: Connection, batch: Batch, channels: Channels, teller
         take_reported(connection, reported)
     if poison:
         _quarantine(connection, poison)
-        written.quarantined = len(poison)
+        written.poison = poison
     return written
 
 

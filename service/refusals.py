@@ -1,0 +1,31 @@
+"""Requests that were refused: every one is counted, each kind from each origin is named in the log once."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import structlog
+
+_log = structlog.get_logger("service.refusals")
+
+#: So many kinds are named; whoever makes up more of them fills no log and no memory.
+_NAMED = 1000
+
+
+class Refusals:
+    """Reasons are a few fixed words, so that the metric has few rows; `who` and `what` stand in the log alone."""
+
+    REASONS = ("no_token", "unknown_token", "role", "other_origin")
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter(dict.fromkeys(self.REASONS, 0))
+        self._named: set[tuple[str, str, str]] = set()
+
+    def note(self, reason: str, who: str, what: str) -> None:
+        """`who` is the name of a token or the address of a client, never a token itself."""
+        self.counts[reason] += 1
+        kind = (reason, who, what)
+        if kind in self._named or len(self._named) >= _NAMED:
+            return
+        self._named.add(kind)
+        _log.warning("a request is refused; more of its kind are counted only", reason=reason, who=who, what=what)
