@@ -209,6 +209,17 @@ async def test_an_alert_is_counted_while_it_is_open_and_resolved_by_what_ends_it
     ]  # fmt: skip
 
 
+async def test_a_low_battery_is_one_alert_until_it_is_charged(database: Database) -> None:
+    story = Story()
+    raised = await store(database, arrived(story.health(battery=0.14)))
+    assert [change.alert.message for change in raised.alerts] == ["The wearable's battery is at 14%"]
+    for charge in (0.15, 0.2, 0.14, 0.24):
+        await store(database, arrived(story.health(battery=charge)))
+    assert await states(database) == [("low_battery", "open", 2)], "between the two limits nothing changes"
+    charged = await store(database, arrived(story.health(battery=0.25)))
+    assert [change.alert.state for change in charged.alerts] == [AlertState.RESOLVED]
+
+
 async def test_a_fault_whose_end_came_first_does_not_stay_open(database: Database) -> None:
     story = Story()
     begin, end = story.fault(active=True), story.fault(active=False)
