@@ -26,8 +26,9 @@ def test_adaptation_on_the_wearable_is_better_than_a_frozen_copy(
     assert summary["windows_dropped"] == 0
     assert summary["drift_alerts"] >= 1
     assert summary["adaptations"]["committed"] >= 1
-    # a busy machine fits less often, and gains less (docs/measured.md)
-    assert summary["accuracy"]["after_adaptation"] - summary["accuracy"]["after_drift"] >= 0.05
+    print(summary["accuracy"], summary["adaptations"])
+    # 15 and more on a machine of its own (docs/measured.md); a busy one fits less often, and gains less
+    assert summary["accuracy"]["after_adaptation"] - summary["accuracy"]["after_drift"] >= 0.10
     assert summary["published"] == summary["stored"] > 0
     assert summary["check"]["problems"] == []
 
