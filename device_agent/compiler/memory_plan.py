@@ -80,5 +80,6 @@ def _too_small(budget: int, smallest: Trial) -> str:
     names = ", ".join(f"{buffer.name} {buffer.bytes:,}" for buffer in live[:5])
     return (
         f"a training state of {budget:,} bytes is too small: the smallest that works is {smallest.total_bytes:,} "
-        f"bytes; {smallest.rest_bytes:,} of them are weights, gradients and optimiser, and at the peak, {operation}, live {names}"
+        f"bytes; {smallest.rest_bytes:,} of them are weights, gradients and optimiser, "
+        f"and at the peak, {operation}, live {names}"
     )

@@ -105,6 +105,31 @@ async def test_the_page_shows_drift_alert_and_recovery_and_commands_reach_the_de
         assert device.commands[1].verb is Verb.ROLL_BACK
 
 
+async def test_many_short_fits_are_drawn_and_told_as_one_course(
+    mosquitto: Mosquitto, supervisor: SupervisorProcess, page: Page, faults: list[str]
+) -> None:
+    story = Story()
+    async with SenderWithLog(mosquitto.port) as device, asyncio.timeout(60):
+        await device.broker.next_connection()
+        await device.send([*story.days(40, accuracy=0.9, frozen=0.9), story.drift()])
+        for number in range(12):
+            await device.send([*story.adapt(committed=number != 3), *story.days(1, accuracy=0.9, frozen=0.5)])
+        await device.drain()
+    await page.goto(f"{supervisor.url}/#/lab/band-1")
+    chart = page.locator(".chart")
+    await expect(chart.locator("line.stroke.good")).to_have_count(11)
+    await expect(chart.locator("line.stroke.bad")).to_have_count(1)
+    await expect(chart.locator("rect.band")).to_have_count(1)
+    await expect(chart.locator(".flag text")).to_have_text(["signal changed"])
+    await expect(page.locator("[aria-label='What happened']")).to_contain_text(
+        "12 short fine-tunings followed each other"
+    )
+    await expect(page.locator("[aria-label='What happened']")).to_contain_text(
+        "11 gave new weights, 1 were rolled back"
+    )
+    assert faults == []
+
+
 async def test_the_page_follows_what_is_published_and_finds_a_restarted_supervisor(
     mosquitto: Mosquitto, supervisor: SupervisorProcess, page: Page, faults: list[str]
 ) -> None:

@@ -3,13 +3,17 @@
 import { h, s } from "./dom.js";
 import { count, figure, percent, time } from "./format.js";
 import { adaptations, faultSpans } from "./model.js";
+import { courses } from "./courses.js";
 import { linear, path, thin, ticks } from "./scale.js";
 
 const LEFT = 46, RIGHT = 14, FLAGS = 48, ACCURACY = 230, BETWEEN = 34, STATISTIC = 110, AXIS = 40;
 const TOP_STATISTIC = FLAGS + ACCURACY + BETWEEN;
 // With more flags than this, signs stand for words; they are those of the list below the chart.
 const CROWDED = 7;
+// Fits closer to each other than this share of the windows shown are one course.
+const NEAR = 0.03;
 const SIGNS = { "signal changed": "!", "fine-tuning": "▸", committed: "✓", "rolled back": "↩", failed: "×" };
+const ENDS = { committed: ["good", "committed"], rolled_back: ["bad", "rolled back"], failed: ["bad", "failed"] };
 const BOTTOM = TOP_STATISTIC + STATISTIC;
 const HEIGHT = BOTTOM + AXIS;
 
@@ -42,6 +46,7 @@ export class Chart {
     this.x = linear(first, Math.max(last, first + 1), LEFT, width - RIGHT);
     this.right = width - RIGHT;
     this.inside = (window) => window >= first && window <= last;
+    this.courses = courses(adaptations(this.events), NEAR * (last - first));
     const shown = thin(this.points, Math.max(200, Math.round(width)));
     this.svg.replaceChildren(
       ...this.bands(), ...this.accuracyAxis(), ...this.windowAxis(first, last, width), ...this.accuracyLines(shown),
@@ -113,18 +118,20 @@ export class Chart {
     };
     return [
       ...faultSpans(this.events).map((span) => rect("fault-band", span.from, span.to)),
-      ...adaptations(this.events).filter((one) => one.started).map((one) => rect("band", one.started.window, one.ended ? one.ended.window : null)),
+      ...this.courses.flatMap((course) => course.many ? [rect("band", course.from, course.to)]
+        : course.members.filter((one) => one.started).map((one) => rect("band", one.started.window, one.ended ? one.ended.window : null))),
     ].filter(Boolean);
   }
 
   marks() {
-    const wanted = [];
-    for (const { kind, message } of this.events) {
-      if (kind === "drift") wanted.push([message.window, "drift", "signal changed"]);
-      else if (kind === "adaptation" && message.phase === "started") wanted.push([message.window, "busy", "fine-tuning"]);
-      else if (kind === "adaptation" && message.phase === "committed") wanted.push([message.window, "good", "committed"]);
-      else if (kind === "adaptation" && message.phase === "rolled_back") wanted.push([message.window, "bad", "rolled back"]);
-      else if (kind === "adaptation" && message.phase === "failed") wanted.push([message.window, "bad", "failed"]);
+    const wanted = this.events.filter(({ kind }) => kind === "drift").map(({ message }) => [message.window, "drift", "signal changed"]);
+    const strip = [];
+    for (const course of this.courses) {
+      if (course.many) strip.push(...this.strip(course));
+      else for (const one of course.members) {
+        if (one.started) wanted.push([one.started.window, "busy", "fine-tuning"]);
+        if (one.ended) wanted.push([one.ended.window, ...ENDS[one.ended.phase]]);
+      }
     }
     const visible = wanted.filter(([window]) => this.inside(window));
     // Flags that would stand on each other take the row below, and the least important goes without.
@@ -144,7 +151,20 @@ export class Chart {
     });
     const lines = visible.map(([window, tone]) =>
       s("line", { class: `at ${tone}`, x1: this.x(window), x2: this.x(window), y1: FLAGS - 4, y2: BOTTOM }));
-    return [...lines, ...flags.filter(Boolean)];
+    return [...strip, ...lines, ...flags.filter(Boolean)];
+  }
+
+  // A stroke for each fit of a long course, between the two panels, and how many there were.
+  strip(course) {
+    const top = FLAGS + ACCURACY + 5;
+    const strokes = course.members.filter((one) => one.ended && this.inside(one.ended.window)).map((one) =>
+      s("line", { class: `stroke ${ENDS[one.ended.phase][0]}`, x1: this.x(one.ended.window), x2: this.x(one.ended.window), y1: top, y2: top + 9 }));
+    const left = Math.max(LEFT, this.x(course.from));
+    const right = course.to === null ? this.right : Math.min(this.right, this.x(course.to));
+    if (right - left < 60) return strokes;
+    const text = `${count(course.committed)} committed` + (course.others ? `, ${count(course.others)} not` : "");
+    strokes.push(s("text", { class: "course", x: right - 6, y: FLAGS + ACCURACY - 7, "text-anchor": "end" }, right - left < 150 ? `✓ ${count(course.committed)}` : text));
+    return strokes;
   }
 
   // Index of the point nearest to a window.
