@@ -8,7 +8,7 @@
 .PHONY: setup demo test check clean
 BIN := .venv/bin
 # Most tests wait for a clock, a broker or a process: two at a time take half as long. A file's tests stay together.
-WORKERS = -n 2 --dist loadfile
+WORKERS = -n 2 --dist loadfile --no-loadscope-reorder
 LINTS = "$(BIN)/ruff check ." "$(BIN)/ruff format --check ." "$(BIN)/mypy" "$(BIN)/lint-imports --no-logo"
 
 setup:
