@@ -56,7 +56,8 @@ async def test_the_agent_adapts_over_a_serial_port(
         assert end.phase in (Phase.COMMITTED, Phase.ROLLED_BACK), end.reason  # judged, on either side
         kinds = [json.loads(line)["kind"] for line in log.read_text().splitlines()]
         assert kinds.count("FIT_DONE") == 1
-        assert keeper.of(State)[-1].state in (DeviceState.ONLINE, DeviceState.ADAPTING)
+        # on a slow machine the recording is at its end before the fit is judged: then it has finished, and not failed
+        assert keeper.of(State)[-1].state in (DeviceState.ONLINE, DeviceState.ADAPTING, DeviceState.FINISHED)
         assert sum(t.windows for t in keeper.of(Telemetry)) > 110
     finally:
         task.cancel()
