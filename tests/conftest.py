@@ -13,6 +13,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests live with processes, emulators and wall clocks: one that fails runs once more.
+
+    What is wrong fails twice. What ran again is named at the end of the output ("RERUN"), so that nobody grows used
+    to it.
+    """
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     return REPOSITORY
