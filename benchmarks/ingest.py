@@ -1,7 +1,7 @@
 """How fast the supervisor stores what comes in, against a bare aiomqtt QoS 1 receive loop in the same run.
 
     python benchmarks/ingest.py                              rate, latency, memory over 200,000 messages
-    python benchmarks/ingest.py --memory-messages 5000000    the long one
+    python benchmarks/ingest.py --only-memory --memory-messages 5000000 --memory-s 1500    the long one, or so long
 
 Broker (Mosquitto), sender, receiver are processes of their own. For the rate, a backlog is queued while the receiver is
 away and drained by the bare loop and by the supervisor in turn; the time between a tenth and nine tenths of it counts.
@@ -48,6 +48,8 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=200)
     parser.add_argument("--latency-s", type=float, default=20.0)
     parser.add_argument("--memory-messages", type=int, default=200_000)
+    parser.add_argument("--memory-s", type=float, default=600.0, help="no new messages after so many seconds")
+    parser.add_argument("--only-memory", action="store_true", help="neither rate nor latency")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--folder", type=Path, default=None, help="for the database; a temporary one without")
     parser.add_argument("--bare", nargs=2, help=argparse.SUPPRESS)
@@ -91,38 +93,43 @@ class Benchmark:
             asyncio.run(bare_loop(self.port, 0))  # both sessions are known from now on
             self.start()
             self.stop()
-            drained: dict[str, list[Drained]] = {"bare": [], "supervisor": []}
-            for _ in range(arguments.rounds):
-                self.send(arguments.messages)
-                drained["bare"].append(self.drain_bare(arguments.messages))
-                drained["supervisor"].append(self.drain_supervisor(arguments.messages))
-            best = {name: statistics.median(one.per_s for one in each) for name, each in drained.items()}
-            cpu = {name: statistics.median(one.cpu_us for one in each) for name, each in drained.items()}
-            pairs = zip(drained["supervisor"], drained["bare"], strict=True)
-            ratios = [round(ours.per_s / bare.per_s, 2) for ours, bare in pairs]
-            self.start()
-            latency = self.latency(best["supervisor"] / 2)
-            memory = self.memory(arguments.memory_messages)
+            result = {"broker": "mosquitto", **LIMITS, "devices": arguments.devices}
+            if arguments.only_memory:
+                self.start()
+            else:
+                result |= self.rate()
+                self.start()
+                result["latency"] = self.latency(result["stored_per_s"] / 2)
+            result["memory"] = self.memory(arguments.memory_messages, arguments.memory_s)
             self.stop()
-            size = self.store.stat().st_size / self.sent
+            result["store_bytes_per_message"] = round(self.store.stat().st_size / self.sent)
         finally:
             if self.supervisor is not None:
                 self.supervisor.kill()
             broker.terminate()
             broker.wait()
-        result = {
-            "broker": "mosquitto", **LIMITS, "devices": arguments.devices, "messages": arguments.messages,
-            "bare_per_s": round(best["bare"]), "stored_per_s": round(best["supervisor"]),
-            "ratio": round(statistics.median(ratios), 2),
-            "ratios": ratios, "bare_cpu_us": round(cpu["bare"], 1), "stored_cpu_us": round(cpu["supervisor"], 1),
-            "store_bytes_per_message": round(size),
-            "latency": latency, "memory": memory,
-        }  # fmt: skip
         if arguments.json:
             print(json.dumps(result))
         else:
             for name, value in result.items():
                 print(f"{name:24s} {value}")
+
+    def rate(self) -> dict[str, Any]:
+        """Bare loop and supervisor in turn, each on the same backlog."""
+        drained: dict[str, list[Drained]] = {"bare": [], "supervisor": []}
+        for _ in range(self.arguments.rounds):
+            self.send(self.arguments.messages)
+            drained["bare"].append(self.drain_bare(self.arguments.messages))
+            drained["supervisor"].append(self.drain_supervisor(self.arguments.messages))
+        best = {name: statistics.median(one.per_s for one in each) for name, each in drained.items()}
+        cpu = {name: statistics.median(one.cpu_us for one in each) for name, each in drained.items()}
+        pairs = zip(drained["supervisor"], drained["bare"], strict=True)
+        ratios = [round(ours.per_s / bare.per_s, 2) for ours, bare in pairs]
+        return {
+            "messages": self.arguments.messages, "bare_per_s": round(best["bare"]),
+            "stored_per_s": round(best["supervisor"]), "ratio": round(statistics.median(ratios), 2),
+            "ratios": ratios, "bare_cpu_us": round(cpu["bare"], 1), "stored_cpu_us": round(cpu["supervisor"], 1),
+        }  # fmt: skip
 
     def start(self) -> None:
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
@@ -190,26 +197,31 @@ class Benchmark:
             "max_ms": round(ordered[-1] * 1e3, 1),
         }  # fmt: skip
 
-    def memory(self, count: int) -> dict[str, Any]:
-        """Resident size at a tenth of the messages and at the end."""
-        done, before, sizes = 0, self.received(), []
-        part = max(1, min(50_000, count // 10))
-        while done < count:
+    def memory(self, count: int, within_s: float) -> dict[str, Any]:
+        """Resident size every 100,000 messages; its growth is a line through what comes after the first tenth."""
+        done, before, began = 0, self.received(), time.monotonic()
+        sizes: list[tuple[int, float]] = []
+        part = max(1, min(50_000, count // 20))
+        while done < count and time.monotonic() - began < within_s:
             self.send(part)
             done += part
             while self.received() - before < done - 2 * part:  # the next part is queued while this one is stored
                 time.sleep(0.1)
-            sizes.append((done, self.resident_mb()))
+            if done % (2 * part) == 0:
+                sizes.append((done, self.resident_mb()))
+                print(f"{done:>9,} messages, {sizes[-1][1]} MB, {time.monotonic() - began:.0f} s", file=sys.stderr)
         while self.received() - before < done:
             time.sleep(0.1)
         sizes.append((done, self.resident_mb()))
-        early = next(size for at, size in sizes if at >= count / 10)
-        late = [size for at, size in sizes if at >= 0.9 * count]
+        late = [(at / 1e6, size) for at, size in sizes if at >= done / 10]
+        slope = statistics.linear_regression(*zip(*late, strict=True)).slope if len(late) > 2 else 0.0
         return {
             "messages": done,
-            "at_a_tenth_mb": early,
-            "at_the_end_mb": late[-1],
+            "seconds": round(time.monotonic() - began),
+            "at_a_tenth_mb": late[0][1],
+            "at_the_end_mb": late[-1][1],
             "largest_mb": max(s for _, s in sizes),
+            "mb_per_million": round(slope, 2),
         }
 
     def resident_mb(self) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 from schemas.base import MAX_PAYLOAD_BYTES, Document
 from schemas.command import GroupCommand
 from schemas.messages import MODELS
-from schemas.topics import FROM_DEVICE, PREFIX, RETAINED, TO_DEVICE, Kind
+from schemas.topics import FROM_DEVICE, PREFIX, RETAINED, UNNUMBERED, Kind
 
 Json = dict[str, Any]
 _SCHEMA_ROOT = "urn:biotrain:schema:"
@@ -70,7 +70,7 @@ def asyncapi_document() -> Json:
             _GROUP: _group_channel(),
         },
         "operations": {
-            **{f"{_action(kind)}_{kind}": _operation(kind) for kind in MODELS if kind in (*FROM_DEVICE, *TO_DEVICE)},
+            **{f"{_action(kind)}_{kind}": _operation(kind) for kind in MODELS if kind is not Kind.ALERT},
             f"receive_{_GROUP}": _on_channel(_GROUP, retain=False, action="receive"),
         },
         "components": {
@@ -120,7 +120,7 @@ def _message(name: str, model: type[Document] | type[GroupCommand]) -> Json:
 
 
 def _action(kind: Kind) -> str:
-    return "send" if kind in FROM_DEVICE else "receive"
+    return "send" if kind in (*FROM_DEVICE, *UNNUMBERED) else "receive"
 
 
 def _operation(kind: Kind) -> Json:

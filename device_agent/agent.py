@@ -29,6 +29,9 @@ from device_agent.opening import open_wearable
 from device_agent.outbox import Draft
 from device_agent.outlets.outlet import Told
 from device_agent.outlets.registry import open_outlet
+from device_agent.plan_change import PlanChange
+from device_agent.plan_fetch import PlanFetch
+from device_agent.plan_files import PlanFiles
 from device_agent.publisher import Publisher
 from device_agent.recorder.recorder import Recorder
 from device_agent.relay import Relay
@@ -57,7 +60,14 @@ class Agent:
     """One stream beside one wearable. `run` returns when the source has ended and all is stored, or was cancelled."""
 
     def __init__(
-        self, context: Context, material: Material, broker: Broker, *, connect: Connect, connect_frozen: Connect
+        self,
+        context: Context,
+        material: Material,
+        broker: Broker,
+        files: PlanFiles,
+        *,
+        connect: Connect,
+        connect_frozen: Connect,
     ) -> None:
         self._context, self._material, self._broker = context, material, broker
         self._connect_frozen = connect_frozen
@@ -68,13 +78,19 @@ class Agent:
         self._run = AdaptationRun(context, self._link, self._relay)
         self._heartbeat = Heartbeat(context, self._link)
         self._labelling = Labelling(context, self._link)
-        self._desired = DesiredState(context, broker)
+        fetch = PlanFetch(context.settings, broker)
+        self._plans = PlanChange(
+            context, self._link, fetch, files, adapting=lambda: self._run.busy, tell=lambda: self._desired.tell()
+        )
+        self._desired = DesiredState(context, broker, self._plans.wish)
         self._listener = Listener(
             context,
             broker,
             {Verb.PING: self._ping, Verb.ROLL_BACK: self._roll_back, Verb.ADAPT: self._adapt_now},
             self._desired.take,
+            fetch.take,
         )
+        self._files = files
         self._tasks: asyncio.TaskGroup
         self._outlets = [open_outlet(address) for address in context.settings.predictions]
         self._recorder = None if context.settings.record is None else Recorder(context.settings.record)
@@ -101,6 +117,7 @@ class Agent:
                 ("heartbeat", self._heartbeat.run()),
                 ("late labels", self._labelling.run()),
                 ("desired state", self._desired.run()),
+                ("plans", self._plans.run()),
             ):
                 services[name] = self._tasks.create_task(service, name=name)
             try:
@@ -178,7 +195,7 @@ class Agent:
         context.stream_over = True
         context.changed.notify()
 
-    async def _predict(self, window: Window) -> tuple[WindowReport, int | None] | None:
+    async def _predict(self, window: Window, again: bool = False) -> tuple[WindowReport, int | None] | None:
         """What the wearable says of a window, and what the frozen copy says. None when the window was lost."""
         wearable = await self._link.up()
         try:
@@ -188,6 +205,9 @@ class Agent:
         except WearableError as error:
             if isinstance(error, WearableLost):
                 self._link.lost(wearable)
+            elif self._plans.writing and not again:
+                await self._plans.written()  # the source keeps what comes meanwhile
+                return await self._predict(window, again=True)
             else:
                 _log.warning("the wearable refused a window", window=window.id, code=error.code, reason=str(error))
             self._drop(window.id)
@@ -305,7 +325,7 @@ class Agent:
     def _consider_adaptation(self) -> None:
         context = self._context
         context.changed.notify()  # a fit may wait for windows to be compared on
-        if context.settings.adapt == "never" or self._run.busy:
+        if context.settings.adapt == "never" or self._run.busy or self._plans.pending:
             return
         self._turn_episode()
         if not context.episode.open or context.episode.resting:
@@ -416,6 +436,8 @@ class Agent:
     async def _adapt_now(self, command: Command) -> tuple[ReplyStatus, str] | None:
         if self._run.busy or self._context.doing is not DeviceState.ONLINE:
             return ReplyStatus.REFUSED, f"not now: the agent is {self._context.doing}"
+        if self._plans.pending:
+            return ReplyStatus.REFUSED, "not now: a plan was pushed, and is on its way to the wearable"
         flight = self._choose(Trigger.COMMAND, alert_id=self._context.state.alert_id, command_id=command.command_id)
         if isinstance(flight, Wait):
             return ReplyStatus.REFUSED, f"not now: {flight.reason}"
@@ -424,6 +446,8 @@ class Agent:
 
     async def _roll_back(self, command: Command) -> tuple[ReplyStatus, str]:
         wearable = self._link.wearable
+        if self._plans.pending:
+            return ReplyStatus.REFUSED, "not now: a plan was pushed, and is on its way to the wearable"
         if self._run.busy or wearable is None:
             return ReplyStatus.REFUSED, "not now: " + ("an adaptation is running" if wearable else "no wearable")
         try:
@@ -440,7 +464,7 @@ class Agent:
 
     async def _wearable_up(self, wearable: Wearable) -> None:
         context, state, info = self._context, self._context.state, wearable.info
-        await open_wearable(context, wearable, self._material)
+        await open_wearable(context, wearable, self._material, self._files)
         back = context.doing is DeviceState.WEARABLE_LOST
         restarted = state.wearable_boot not in (None, info.boot)
         if restarted and (await wearable.statistics()).ring_windows < len(context.ring):

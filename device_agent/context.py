@@ -36,9 +36,7 @@ class Context:
         self.policy = policy
         self.ring = RingMemory(_RING_BEFORE_CONNECTION)
         self.ring.restore(state.ring)
-        self.monitor = DriftMonitor(
-            lambda reference: error_detector(settings.detector, reference), state.reference_error
-        )
+        self.monitor = self._new_monitor()
         if state.monitor is not None:
             self.monitor.restore(state.monitor)
         self.episode = Episode(settings.risk)
@@ -82,6 +80,21 @@ class Context:
             if self.state.quality is not None:
                 self.quality.restore(self.state.quality)
         return self.quality
+
+    def forget_model(self) -> None:
+        """Another plan, or other weights: what was learned of the old ones' errors is worth nothing."""
+        self.state.reference_error = None
+        self.monitor = self._new_monitor()
+        self.episode.close()
+        self.ring.forget()
+        self.mj_per_window = None
+        self.state.alert_id = self.state.last_attempt_window = None
+        self.state.failures = 0
+
+    def _new_monitor(self) -> DriftMonitor:
+        return DriftMonitor(
+            lambda reference: error_detector(self.settings.detector, reference), self.state.reference_error
+        )
 
     def resize_ring(self, capacity: int) -> None:
         if capacity != self.ring.capacity:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
@@ -10,7 +11,8 @@ import structlog
 from device_agent.context import Context
 from messaging import Broker, PublishError
 from schemas.desired import Desired, DeviceSettings, Reported
-from schemas.topics import DeviceTopic, Kind
+from schemas.plan_push import PlanReport, PlanWish
+from schemas.topics import EVERY_DEVICE, DeviceTopic, Kind
 
 _log = structlog.get_logger("agent")
 _AGAIN_S = 0.5
@@ -19,8 +21,8 @@ _AGAIN_S = 0.5
 class DesiredState:
     """`run` it as a task: it tells the version that is in force at the start, and after every change."""
 
-    def __init__(self, context: Context, broker: Broker) -> None:
-        self._context, self._broker = context, broker
+    def __init__(self, context: Context, broker: Broker, wish_plan: Callable[[PlanWish], Awaitable[None]]) -> None:
+        self._context, self._broker, self._wish_plan = context, broker, wish_plan
         self._own = context.settings
         """As the agent was started; what nobody sets from afar stays so."""
         self._untold = asyncio.Event()
@@ -35,6 +37,12 @@ class DesiredState:
             self._apply()
             await self._context.reporter.keep()
             _log.info("settings from afar", version=desired.version, **desired.settings.model_dump(exclude_none=True))
+            if desired.plan is not None:
+                await self._wish_plan(desired.plan)
+        self.tell()
+
+    def tell(self) -> None:
+        """Something of what is reported has changed."""
         self._untold.set()
 
     async def run(self) -> None:
@@ -48,6 +56,8 @@ class DesiredState:
                 device=settings.device,
                 version=self._context.state.desired_version,
                 settings=self.in_force,
+                plan=self._plan,
+                groups=sorted(dict.fromkeys((EVERY_DEVICE, *settings.groups))),
             )
             try:
                 await self._broker.publish(topic, reported.to_json(), retain=True)
@@ -55,6 +65,12 @@ class DesiredState:
                 _log.debug("what is set could not be told yet", reason=str(error))
                 self._untold.set()
                 await asyncio.sleep(_AGAIN_S)
+
+    @property
+    def _plan(self) -> PlanReport:
+        info, state = self._context.info, self._context.state
+        runs = {"plan_hash": info.plan_hash or None, "weights_version": state.device_version} if info else {}
+        return state.plan.report.model_copy(update=runs)
 
     @property
     def in_force(self) -> DeviceSettings:

@@ -13,13 +13,12 @@ from schemas.base import Document, utc_now
 from schemas.command import Command, ReplyStatus, Verb
 from schemas.desired import Desired
 from schemas.messages import MessageError, parse_group_command, parse_message
+from schemas.plan_push import Part
 from schemas.stored import Stored
-from schemas.topics import DeviceTopic, GroupTopic, Kind, TopicError
+from schemas.topics import EVERY_DEVICE, TO_DEVICE, DeviceTopic, GroupTopic, Kind, TopicError
 
 _log = structlog.get_logger("agent")
 
-#: The group that every device of a site belongs to.
-EVERY_DEVICE = "all"
 #: Executes one verb; returns the reply that ends it, or None when that follows later.
 Execute = Callable[[Command], Awaitable[tuple[ReplyStatus, str] | None]]
 
@@ -28,9 +27,15 @@ class Listener:
     """`run` it as a task. Deliveries are acknowledged when what they ask has been kept."""
 
     def __init__(
-        self, context: Context, broker: Broker, verbs: dict[Verb, Execute], desire: Callable[[Desired], Awaitable[None]]
+        self,
+        context: Context,
+        broker: Broker,
+        verbs: dict[Verb, Execute],
+        desire: Callable[[Desired], Awaitable[None]],
+        take_part: Callable[[Part], None],
     ) -> None:
         self._context, self._broker, self._verbs, self._desire = context, broker, verbs, desire
+        self._take_part = take_part
         self.refused = 0
         """Payloads that were not what their topic promises."""
 
@@ -55,6 +60,8 @@ class Listener:
             await self._obey(message)
         elif isinstance(message, Desired):
             await self._desire(message)
+        elif isinstance(message, Part):
+            self._take_part(message)
 
     def _read(self, delivery: Delivery) -> Document:
         if "/group/" in delivery.topic:
@@ -69,6 +76,10 @@ class Listener:
             return
         if command.expires is not None and command.expires <= utc_now():
             detail = f"it expired at {command.expires.isoformat()}"
+            await reporter.put(_reply(identity, ReplyStatus.REFUSED, detail), command=identity)
+            return
+        if command.verb not in self._verbs:
+            detail = f"{command.verb} is no command of its own: a plan comes with the desired state"
             await reporter.put(_reply(identity, ReplyStatus.REFUSED, detail), command=identity)
             return
         # Kept as taken up before it is executed: after a crash it is answered as failed, never done twice.
@@ -92,7 +103,7 @@ class Listener:
 
 def subscriptions(site: str, device: str, groups: Iterable[str] = ()) -> list[str]:
     """A device's own topics, and those of its groups. Raises TopicError for a name that cannot be one."""
-    own = [str(DeviceTopic(site, device, kind)) for kind in (Kind.COMMAND, Kind.STORED, Kind.DESIRED)]
+    own = [str(DeviceTopic(site, device, kind)) for kind in TO_DEVICE]
     return own + [str(GroupTopic(site, group)) for group in dict.fromkeys((EVERY_DEVICE, *groups))]
 
 

@@ -17,6 +17,7 @@ from device_agent.drift.registry import error_detector
 from device_agent.listener import subscriptions
 from device_agent.outbox import Identity, Outbox
 from device_agent.outlets.registry import open_outlet
+from device_agent.plan_files import PlanFiles
 from device_agent.recorder.files import check_target
 from device_agent.reporter import Reporter
 from device_agent.sealing import Seal
@@ -92,6 +93,7 @@ async def run_agent(
         context,
         material,
         broker,
+        PlanFiles(settings.state_dir, seal),
         connect=connect or _connector(settings),
         connect_frozen=connect_frozen or _local_connector(),
     )
@@ -225,6 +227,7 @@ def _load_state(outbox: Outbox, settings: AgentSettings) -> AgentState:
         open_commands=before.open_commands,
         desired=before.desired,
         desired_version=before.desired_version,
+        plan=before.plan,
         stored_before=outbox.counts.stored,
     )
 

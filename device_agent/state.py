@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from device_agent.telemetry import Period
 from schemas.adaptation import Guard, TrainingMemory, Trigger
 from schemas.desired import DeviceSettings
+from schemas.plan_push import PlanReport, PlanWish
 from schemas.state import Tally, Totals
 
 _HISTORY = 200
@@ -83,6 +84,38 @@ class WearerMemory(BaseModel):
     history: list[Change] = Field(default_factory=list)
 
 
+class Pushed(BaseModel):
+    """A plan from the supervisor, and what it began with, by SHA-256 of the files."""
+
+    plan: str
+    weights: str | None = None
+
+
+class Before(BaseModel):
+    """What ran before the last push: SHA-256 of the files that the agent has kept of it."""
+
+    plan: str
+    weights: str | None = None
+    pushed: Pushed | None = None
+
+    @property
+    def names(self) -> list[str | None]:
+        return [self.plan, self.weights, *(() if self.pushed is None else (self.pushed.plan, self.pushed.weights))]
+
+
+class PlanKept(BaseModel):
+    """The newest wish for a plan, how far it has come, and what runs since; outlives the stream."""
+
+    wish: PlanWish | None = None
+    open: bool = False
+    report: PlanReport = PlanReport()
+    pushed: Pushed | None = None
+    """None: the plan that the agent was started with, or the device came with."""
+    over: str = ""
+    """SHA-256 of the start's --plan at that time: another file there is newer than the push."""
+    before: Before | None = None
+
+
 class AgentState(BaseModel):
     """One stream's worth of memory."""
 
@@ -142,6 +175,7 @@ class AgentState(BaseModel):
     desired: DeviceSettings = DeviceSettings()
     desired_version: int = 0
     """What an operator has set; outlives the stream."""
+    plan: PlanKept = Field(default_factory=PlanKept)
     stored_before: int = 0
     """Messages that had been acknowledged when this stream began."""
 
@@ -164,7 +198,7 @@ class AgentState(BaseModel):
         # all that the stream knows is of that person; numbers go on, so that none is given out twice
         return AgentState(
             wearers=wearers, next_fit=self.next_fit, desired=self.desired, desired_version=self.desired_version,
-            stored_before=self.stored_before,
+            stored_before=self.stored_before, plan=self.plan,
         )  # fmt: skip
 
     def remember(self, what: str, from_version: int | None, to_version: int | None) -> None:

@@ -14,6 +14,8 @@ class Verb(StrEnum):
     ADAPT = "adapt"
     ROLL_BACK = "roll_back"
     PING = "ping"
+    PUSH_PLAN = "push_plan"
+    """Recorded under this name; it reaches the device as part of its desired state."""
 
 
 class Command(Document):

@@ -9,7 +9,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from schemas.base import Document, Payload
+from schemas.base import Document, Name, Payload
+from schemas.plan_push import PlanReport, PlanWish
 
 
 class DeviceSettings(Payload):
@@ -29,6 +30,7 @@ class Desired(Document):
 
     version: int = Field(ge=1)
     settings: DeviceSettings
+    plan: PlanWish | None = Field(default=None, description="the plan it should run; null: whichever it does")
 
 
 class Reported(Document):
@@ -39,3 +41,5 @@ class Reported(Document):
     version: int = Field(ge=0)
     settings: DeviceSettings
     refused: dict[str, str] = Field(default_factory=dict, description="setting and why it was not taken up")
+    plan: PlanReport | None = None
+    groups: list[Name] = Field(default_factory=list, max_length=64, description="whose commands it obeys")

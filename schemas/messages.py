@@ -14,6 +14,7 @@ from schemas.desired import Desired, Reported
 from schemas.drift import DriftAlert
 from schemas.fault import Fault
 from schemas.health import Health
+from schemas.plan_push import Fetch, Part
 from schemas.state import State
 from schemas.stored import Stored
 from schemas.telemetry import Telemetry
@@ -35,6 +36,8 @@ MODELS: dict[Kind, type[Document]] = {
     Kind.STORED: Stored,
     Kind.DESIRED: Desired,
     Kind.REPORTED: Reported,
+    Kind.FETCH: Fetch,
+    Kind.PART: Part,
 }
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 PREFIX = "biotrain/v1"
+#: The group that every device of a site belongs to.
+EVERY_DEVICE = "all"
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
 
 
@@ -25,16 +27,20 @@ class Kind(StrEnum):
     DESIRED = "desired"
     REPORTED = "reported"
     STORED = "stored"
+    FETCH = "fetch"
+    PART = "part"
 
 
 #: Kinds that a device publishes through its outbox, in the order of a fleet page.
 FROM_DEVICE = (Kind.STATE, Kind.TELEMETRY, Kind.DRIFT, Kind.ADAPTATION, Kind.FAULT, Kind.HEALTH, Kind.REPLY)
+#: What a device publishes besides, unnumbered: it is said again until it has been answered.
+UNNUMBERED = (Kind.REPORTED, Kind.FETCH)
 #: Kinds that are never thinned, whatever happens.
 EVENTS = (Kind.STATE, Kind.DRIFT, Kind.ADAPTATION, Kind.FAULT, Kind.REPLY)
 #: Kinds whose last message the broker keeps for newcomers.
 RETAINED = (Kind.STATE, Kind.DESIRED, Kind.REPORTED)
 #: Kinds that a device listens to.
-TO_DEVICE = (Kind.COMMAND, Kind.DESIRED, Kind.STORED)
+TO_DEVICE = (Kind.COMMAND, Kind.DESIRED, Kind.STORED, Kind.PART)
 
 
 class TopicError(ValueError):

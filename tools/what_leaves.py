@@ -13,7 +13,7 @@ from typing import Any
 
 from schemas.base import Sequenced
 from schemas.messages import MODELS
-from schemas.topics import FROM_DEVICE, Kind
+from schemas.topics import FROM_DEVICE, UNNUMBERED
 
 LIST = Path(__file__).resolve().parent.parent / "docs" / "what-leaves.md"
 HEAD = """# What leaves
@@ -61,10 +61,7 @@ def text() -> str:
     parts = [HEAD]
     for title, kinds, wanted in (
         ("In every message", FROM_DEVICE[:1], common),
-        *(
-            (f"`{kind}`", (kind,), None)
-            for kind in (*FROM_DEVICE, *([Kind.REPORTED] if Kind.REPORTED in MODELS else []))
-        ),
+        *((f"`{kind}`", (kind,), None) for kind in (*FROM_DEVICE, *UNNUMBERED)),
     ):
         schema = MODELS[kinds[0]].model_json_schema(by_alias=True)
         parts.append(f"\n## {title}\n\n| field | type | what |\n|---|---|---|\n")

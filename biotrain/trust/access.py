@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from schemas.principal import Principal, Role
-from schemas.topics import FROM_DEVICE, PREFIX, TO_DEVICE, DeviceTopic, Kind
+from schemas.topics import FROM_DEVICE, PREFIX, TO_DEVICE, UNNUMBERED, DeviceTopic, Kind
 
 #: Where supervisors find out about each other (`service/presence.py`).
 _SUPERVISORS = "biotrain/supervisors/#"
-_BY_DEVICE = (*FROM_DEVICE, Kind.REPORTED)
+_BY_DEVICE = (*FROM_DEVICE, *UNNUMBERED)
 _BY_SUPERVISOR = (*TO_DEVICE, Kind.ALERT)
 
 

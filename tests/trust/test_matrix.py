@@ -10,7 +10,7 @@ from pathlib import Path
 import aiomqtt
 
 from schemas.principal import Principal, Role
-from schemas.topics import FROM_DEVICE, TO_DEVICE, Kind
+from schemas.topics import FROM_DEVICE, TO_DEVICE, UNNUMBERED, Kind
 from tests.trust.site import Site, attacker, connected, identity, why_not
 
 TOPIC = "biotrain/v1/home"
@@ -109,7 +109,7 @@ ALL += [f"{TOPIC}/group/all/command", "biotrain/supervisors/x", "elsewhere", "bi
 
 async def test_a_device_publishes_on_its_own_topics_and_nowhere_else(site: Site) -> None:
     everything = await heard(site, Role.VIEWER, "screen", ["#"], by="device:left", said=ALL)
-    assert everything == {f"{TOPIC}/left/{kind}" for kind in (*FROM_DEVICE, Kind.REPORTED)}
+    assert everything == {f"{TOPIC}/left/{kind}" for kind in (*FROM_DEVICE, *UNNUMBERED)}
     # And what a viewer may not read: commands to others, and the supervisors' own topic.
     assert await heard(site, Role.DEVICE, "right", ["#"], by="device:left", said=ALL) == set()
     assert await heard(site, Role.SUPERVISOR, "main", ["biotrain/supervisors/#"], by="device:left", said=ALL) == set()
