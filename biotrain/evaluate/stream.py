@@ -17,6 +17,7 @@ from device_agent.drift.quality import SignalQuality
 from device_agent.drift.registry import error_detector
 from device_agent.engine.engine import Engine
 from device_agent.outbox import Identity, Outbox
+from device_agent.plan_files import PlanFiles
 from device_agent.reporter import Reporter
 from device_agent.settings import AgentSettings
 from device_agent.sources.recording import Recording
@@ -135,7 +136,7 @@ async def _run(
     of = timeline.first
     layout = Layout(of.subject, of.channels, of.samples, of.sampling_rate_hz, of.classes)
     material = Material(calibration, layout, open_source)
-    agent = Agent(context, material, cast(Broker, broker), connect=watched, connect_frozen=watched)
+    agent = Agent(context, material, cast(Broker, broker), PlanFiles(folder), connect=watched, connect_frozen=watched)
     try:
         await agent.run()
     finally:
