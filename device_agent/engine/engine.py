@@ -19,6 +19,9 @@ from schemas.weights import read_weights
 
 MAX_CLASSES, MAX_FEATURES = 64, 64
 SERVING, CANDIDATE = 0, 1
+#: AVX-512, AVX2, any processor, and the plain loops that the others are compared with. All give the same bits; the
+#: first that the processor runs is taken.
+KERNEL_SETS = ("v4", "v3", "base", "plain")
 Floats = npt.NDArray[np.float32]
 
 
@@ -81,8 +84,7 @@ def load_library() -> ctypes.CDLL:
         "bt_handle_region_bytes": (u32, (pointer, u32)),
         "bt_handle_l2_used": (u32, (pointer,)),
         "bt_handle_seed": (None, (pointer, u32)),
-        "bt_handle_use_portable_kernels": (None, (pointer,)),
-        "bt_handle_use_plain_kernels": (None, (pointer,)),
+        "bt_handle_use_kernels": (ctypes.c_bool, (pointer, ctypes.c_char_p)),
         "bt_engine_weights": (pointer, (pointer, status)),
         "bt_engine_infer": (status, (pointer, status, _Window, ctypes.POINTER(_Prediction))),
         "bt_engine_promote": (None, (pointer,)),
@@ -153,12 +155,9 @@ class Engine:
             self._library.bt_handle_close(self._handle)
             self._handle = None
 
-    def use_portable_kernels(self) -> None:
-        self._library.bt_handle_use_portable_kernels(self._handle)
-
-    def use_plain_kernels(self) -> None:
-        """The loops that the fast kernels are compared with."""
-        self._library.bt_handle_use_plain_kernels(self._handle)
+    def use_kernels(self, name: str) -> bool:
+        """Use one of `KERNEL_SETS`. False where this processor cannot run it."""
+        return bool(self._library.bt_handle_use_kernels(self._handle, name.encode()))
 
     @property
     def l2_used(self) -> int:

@@ -7,31 +7,32 @@ import pytest
 import torch
 
 from device_agent.compiler.normalise import Norm
-from device_agent.engine.engine import CANDIDATE, Engine, EngineError
+from device_agent.engine.engine import CANDIDATE, KERNEL_SETS, Engine, EngineError
 from device_agent.models import SIZES, build_model
 from schemas.plan import Region
 from tests.compiled import compiled, random_windows, randomise_norms
 
 
 @pytest.mark.parametrize("name", ["epidenet", "epidenet-short"])
-def test_portable_and_fast_kernels_give_the_same_bits_after_twenty_steps(name):
+def test_all_sets_of_kernels_give_the_same_bits_after_twenty_steps(name):
     torch.manual_seed(0)
     size = SIZES[name]
     module = randomise_norms(build_model(name))
     windows = random_windows(8, size.channels, size.samples, size.classes)
     plan = compiled(module, windows, size.classes, Norm.GROUP)
     results = []
-    for portable in (False, True):
+    for kernels in KERNEL_SETS:
         with Engine(plan.file, plan.weights_file(module)) as engine:
-            if portable:
-                engine.use_portable_kernels()
+            if not engine.use_kernels(kernels):
+                continue
             engine.begin_fit()
             for step in range(20):
                 for i in range(8):
                     engine.fit_sample(windows.counts[i], windows.scale, int(windows.labels[i]))
                 engine.fit_step(0.01 / (step + 1), 0.9, 1e-3)
             results.append(engine.values(CANDIDATE))
-    assert results[0] == results[1]
+    assert len(results) >= 2
+    assert set(results) == {results[0]}
 
 
 def test_training_never_touches_the_serving_weights_and_inference_never_the_candidate():

@@ -98,7 +98,8 @@ void bt_execute(const bt_plan *plan, bt_entry entry, uint8_t *const region[BT_RE
 
 const bt_operation *bt_select_operations(void) {
 #if defined(__x86_64__) && !defined(BT_ONLY_BASE_KERNELS)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return bt_operations_v3;
+    if (bt_has_v4()) return bt_operations_v4;
+    if (bt_has_v3()) return bt_operations_v3;
 #endif
     return bt_operations_base;
 }

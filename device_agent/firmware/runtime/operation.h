@@ -62,8 +62,18 @@ typedef struct bt_operation {
 enum { BT_TABLE_SIZE = 128 };
 typedef const bt_operation bt_operation_table[BT_TABLE_SIZE];
 extern bt_operation_table bt_operations_base;
-extern bt_operation_table bt_operations_v3;
+extern bt_operation_table bt_operations_v3; /* AVX2 and FMA */
+extern bt_operation_table bt_operations_v4; /* AVX-512, as x86-64-v4 has it */
 extern bt_operation_table bt_operations_plain; /* the plain loops, for tests on a host */
+
+#if defined(__x86_64__) && !defined(BT_ONLY_BASE_KERNELS)
+/* What this processor can run. */
+static inline bool bt_has_v3(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+static inline bool bt_has_v4(void) {
+    return bt_has_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+}
+#endif
 
 static inline float bt_float_bits(uint32_t bits) {
     float value;

@@ -47,10 +47,19 @@ uint32_t bt_handle_region_bytes(const bt_handle *handle, uint32_t region) { retu
 const uint8_t *bt_handle_hash(const bt_handle *handle) { return handle->plan.hash; }
 void bt_handle_seed(bt_handle *handle, uint32_t seed) { handle->engine.dropout_seed = seed; }
 
-/* Use the portable kernels even where faster ones could run: the two must give the same bits. */
-void bt_handle_use_portable_kernels(bt_handle *handle) { handle->engine.operations = bt_operations_base; }
-/* Or the plain loops that each of them is compared with. */
-void bt_handle_use_plain_kernels(bt_handle *handle) { handle->engine.operations = bt_operations_plain; }
+/* Use one set of kernels, whichever would be chosen: all of them give the same bits. "base" runs everywhere, "plain" has
+ * the loops that the others are compared with. False where there is no such set, or this processor cannot run it. */
+bool bt_handle_use_kernels(bt_handle *handle, const char *name) {
+    const bt_operation *operations = NULL;
+    if (!strcmp(name, "plain")) operations = bt_operations_plain;
+    if (!strcmp(name, "base")) operations = bt_operations_base;
+#if defined(__x86_64__)
+    if (!strcmp(name, "v3") && bt_has_v3()) operations = bt_operations_v3;
+    if (!strcmp(name, "v4") && bt_has_v4()) operations = bt_operations_v4;
+#endif
+    if (operations) handle->engine.operations = operations;
+    return operations;
+}
 
 /* A whole optimiser step in one call, so that a benchmark times the engine and not its caller. */
 bt_status bt_handle_train(bt_handle *handle, const bt_window *windows, const uint32_t *labels, uint32_t count,

@@ -10,6 +10,10 @@
  *                   they are fewer than 32; then rows ascending. The total is added to dw.
  * Strides 1 go through correlate.h, which keeps tiles in registers; other strides through conv_strided.h. */
 #include "conv_strided.h"
+#if defined(__AVX512F__) && !defined(BT_PLAIN_LOOPS)
+#include "taps_wide.h"
+#define BT_WIDE_TAPS 1
+#endif
 
 #ifdef BT_VECTOR
 enum { LEAST_PIECES = 1, DW_COLUMNS = 64, DW_WIDE = 0 };
@@ -142,6 +146,9 @@ static shares share_out(const conv *s, bool bias) {
     n.together = n.blocks * (n.left + BT_DOTS - 1) / BT_DOTS < LEAST_PIECES ? 1 : BT_DOTS;
     n.fours = (n.left + n.together - 1) / n.together;
     n.whole = (uint32_t)(n.blocks * s->group_in * s->kh * n.stretches);
+#ifdef BT_WIDE_TAPS
+    if (taps_together(s, n.tiled)) n.whole = (uint32_t)(n.blocks * s->group_in / taps_channels(n.tiled) * s->kh);
+#endif
     n.rest = n.whole + (uint32_t)(n.blocks * n.fours);
     n.all = n.rest + (bias ? (uint32_t)s->cout : 0);
     return n;
@@ -156,6 +163,12 @@ static int32_t block_channels(const conv *s, int32_t block, int32_t *first) {
 }
 
 static void tiled_columns(const bt_operands *o, const conv *s, const shares *n, int32_t index) {
+#ifdef BT_WIDE_TAPS
+    if (taps_together(s, n->tiled)) {
+        taps_piece(o, s, n->tiled, index);
+        return;
+    }
+#endif
     int32_t co, row, row_end;
     const int32_t stretch = index % n->stretches, kh = index / n->stretches % s->kh;
     const int32_t ci = index / n->stretches / s->kh % s->group_in;

@@ -53,6 +53,8 @@ static void correlate_rows(const sweep *s, float *out, int32_t out_row, int32_t 
     correlate_begin(out, out_row, rows, from, to, init);
     correlate_plain(s, out, out_row, rows, from, to);
 }
+#elif defined(__AVX512F__)
+#include "correlate_wide.h"
 #elif defined(BT_VECTOR)
 #include "correlate_vector.h"
 #else

@@ -4,6 +4,10 @@
  * average_pool_backward, relu_backward, norm_backward_sums and norm_backward_apply one after the other, bit for bit. */
 #include "norm_rows.h"
 #include "vector.h"
+#if defined(__AVX512F__) && !defined(BT_PLAIN_LOOPS)
+#include "pool_wide.h"
+#define BT_WIDE_POOL 1
+#endif
 
 typedef struct rows {
     uint32_t channels, h, w, cell, cells, n; /* cells of a row; values of a channel */
@@ -69,6 +73,9 @@ static void forward_part(void *arg, uint32_t index) {
         }
         return;
     }
+#ifdef BT_WIDE_POOL
+    if (pool_wide(x, y, p.to - p.from, s.cell, n.mean, n.gain, n.beta, n.share)) return;
+#endif
 #ifdef BT_VECTOR
     /* as many cells as a piece of memory holds, so that only their sums go value by value */
     enum { HELD = 512 };
@@ -129,6 +136,13 @@ static void spread(const rows *s, const float *dy, float share, uint32_t from, u
     uint32_t r = from / s->w, i = from % s->w;
     for (uint32_t k = 0; k < count; r++, i = 0) {
         const uint32_t stop = s->w - i < count - k ? s->w : i + count - k;
+#ifdef BT_WIDE_POOL
+        if (spreads_wide(cell)) {
+            spread_row(dy + r * s->cells, s->cells, cell, share, i, stop, end, g + k);
+            k += stop - i;
+            continue;
+        }
+#endif
         const float *given = dy + r * s->cells + i / cell;
         uint32_t next = (i / cell + 1) * cell;
         for (; i < stop && i < end; next += cell, given++) {
