@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -12,10 +13,14 @@ from device_agent.compiler.compile import CompiledPlan, Signal, compile_model
 from device_agent.compiler.normalise import Norm
 from device_agent.compiler.preprocessing import Preprocessing
 from device_agent.engine.engine import CANDIDATE, Engine
+from device_agent.models import SIZES
 from schemas.plan import Region
 from tests.judge import Step
 
 SCALE = 1e-3
+
+#: Every network of the zoo; the one with the most layers takes as long as the rest together.
+ZOO = [pytest.param(name, marks=pytest.mark.slow) if name == "resnet1d" else name for name in SIZES]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+import pytest
+
 from device_agent.settings import AgentSettings
 from device_agent.start import run_agent
 from schemas.adaptation import Adaptation
@@ -24,6 +26,7 @@ async def running(settings: AgentSettings, device: Device):
         await task
 
 
+@pytest.mark.slow
 async def test_a_paused_device_alerts_and_begins_no_adaptation(
     settings: AgentSettings, device: Device, keeper: Keeper
 ) -> None:
@@ -37,6 +40,7 @@ async def test_a_paused_device_alerts_and_begins_no_adaptation(
     assert keeper.reported[-1].settings.paused is True
 
 
+@pytest.mark.slow
 async def test_the_newest_version_is_in_force_and_what_is_not_set_stays_as_it_was_started(
     settings: AgentSettings, device: Device, keeper: Keeper
 ) -> None:

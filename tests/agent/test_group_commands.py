@@ -53,6 +53,7 @@ def online(keeper: Keeper) -> bool:
     return DeviceState.ONLINE in [state.state for state in keeper.of(State)]
 
 
+@pytest.mark.slow
 async def test_every_device_of_a_group_obeys_once_and_answers_for_itself(
     settings: AgentSettings, device: Device, keeper: Keeper, mosquitto: Mosquitto
 ) -> None:

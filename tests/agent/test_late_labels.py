@@ -27,6 +27,7 @@ def truth() -> dict[int, int]:
     return {window: int(label) for window, label in enumerate(labels)}
 
 
+@pytest.mark.slow
 async def test_the_loop_works_with_late_labels_as_with_prompt_ones(
     settings: AgentSettings, device: Device, keeper: Keeper
 ) -> None:

@@ -101,6 +101,7 @@ async def test_a_listener_that_does_not_read_holds_nobody_up() -> None:
         await lazy.recv()
 
 
+@pytest.mark.slow
 async def test_an_application_is_told_by_the_agent_and_teaches_it(
     settings: AgentSettings, device: Device, keeper: Keeper
 ) -> None:

@@ -251,6 +251,7 @@ def test_the_log_of_events_begins_a_new_file_before_it_grows_too_large(outbox: O
     assert {json.loads(line)["seq"] for lines in files for line in lines} == {1}
 
 
+@pytest.mark.slow
 async def test_a_full_outbox_starts_no_adaptation_and_says_so(
     settings: AgentSettings, keeper: Keeper, device: Device
 ) -> None:

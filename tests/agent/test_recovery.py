@@ -59,6 +59,7 @@ def fitting(device: Device) -> bool:
     return device.fit is not None and device.fit_id > 1
 
 
+@pytest.mark.slow
 async def test_a_link_that_breaks_in_the_middle_of_a_fit_costs_that_fit_and_nothing_else(
     settings: AgentSettings, device: Device, keeper: Keeper
 ) -> None:
@@ -80,6 +81,7 @@ async def test_a_link_that_breaks_in_the_middle_of_a_fit_costs_that_fit_and_noth
     assert_every_adaptation_has_one_beginning_and_one_end(keeper)
 
 
+@pytest.mark.slow
 async def test_a_wearable_that_restarts_in_the_middle_of_a_fit_is_adapted_later(
     settings: AgentSettings, device: Device, keeper: Keeper
 ) -> None:
@@ -96,6 +98,7 @@ async def test_a_wearable_that_restarts_in_the_middle_of_a_fit_is_adapted_later(
     assert_every_adaptation_has_one_beginning_and_one_end(keeper)
 
 
+@pytest.mark.slow
 async def test_an_agent_stopped_in_the_middle_of_a_fit_ends_it_as_failed_when_it_is_back(
     settings: AgentSettings, device: Device, keeper: Keeper
 ) -> None:
@@ -118,6 +121,7 @@ async def test_an_agent_stopped_in_the_middle_of_a_fit_ends_it_as_failed_when_it
     assert_every_adaptation_has_one_beginning_and_one_end(keeper)
 
 
+@pytest.mark.slow
 async def test_messages_wait_until_somebody_stores_them(
     settings: AgentSettings, device: Device, keeper: Keeper
 ) -> None:
@@ -165,6 +169,7 @@ async def _keep(keeper: Keeper) -> None:
             await keeper.broker.next_connection()
 
 
+@pytest.mark.slow
 async def test_commands_are_answered_executed_once_and_refused_when_expired(
     settings: AgentSettings, device: Device, keeper: Keeper
 ) -> None:
@@ -192,6 +197,7 @@ async def test_commands_are_answered_executed_once_and_refused_when_expired(
     assert [a.trigger for a in keeper.of(Adaptation)][-1] == "command"
 
 
+@pytest.mark.slow
 async def test_a_wearable_that_is_not_there_is_waited_for(
     settings: AgentSettings, device: Device, keeper: Keeper
 ) -> None:

@@ -32,6 +32,7 @@ def at(own: AgentSettings, process: Process) -> AgentSettings:
     return own.model_copy(update={"wearable": f"tcp://{process.address}"})
 
 
+@pytest.mark.slow
 async def test_its_windows_are_watched_and_the_model_is_adapted_on_command(
     own: AgentSettings, keeper: Keeper, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ def run(capsys, *words: str) -> dict[str, object]:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_a_step_is_timed_against_every_eager_way(capsys):
     report = run(capsys, "step", "--model", "epidenet", "--batch", "2", "--rounds", "3", "--no-torch-compile")
     ways = report["torch_eager_ways_ms"]

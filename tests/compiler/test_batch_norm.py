@@ -12,7 +12,7 @@ from device_agent.compiler.errors import CompileError
 from device_agent.compiler.normalise import Norm
 from device_agent.compiler.preprocessing import Preprocessing
 from device_agent.compiler.training_options import Loss, Mode
-from device_agent.engine.engine import CANDIDATE, Engine, EngineError
+from device_agent.engine.engine import CANDIDATE, KERNEL_SETS, Engine, EngineError
 from device_agent.models import SIZES, build_model
 from schemas.plan import Region
 from tests.compiled import compiled, random_windows, randomise_norms, signal, without_dropout
@@ -32,10 +32,10 @@ def batch_plan(module, windows, classes, **settings):
 def assert_step_is_torchs(module, windows, classes, reference=None, l2=20_000_000, steps=1, **settings):
     plan = batch_plan(module, windows, classes, **settings)
     bits = []
-    for portable in (False, True):
+    for kernels in KERNEL_SETS:
         with Engine(plan.file, plan.weights_file(module), l2=l2) as engine:
-            if portable:
-                engine.use_portable_kernels()
+            if not engine.use_kernels(kernels):
+                continue
             engine.begin_fit()
             for _ in range(steps):
                 loss = engine.fit_batch(windows.counts, windows.scale, windows.labels)
@@ -43,7 +43,8 @@ def assert_step_is_torchs(module, windows, classes, reference=None, l2=20_000_00
                 engine.fit_step(0.05, 0.9, 1e-3)
             values = engine.values(CANDIDATE)
             bits.append(values)
-    assert bits[0] == bits[1]
+    assert len(bits) >= 2
+    assert set(bits) == {bits[0]}
     missing = len(values) // 4 - len(sums)
     gradients = plan.load_values(np.pad(sums / np.float32(len(windows.labels)), (0, missing)).astype("<f4").tobytes())
     exact, single = (
@@ -57,7 +58,9 @@ def assert_step_is_torchs(module, windows, classes, reference=None, l2=20_000_00
     assert_parity(ours, exact.running, single.running, "running statistic")
 
 
-@pytest.mark.parametrize("name", ["epidenet", "epidenet-short", "resnet1d", "mi-bminet"])
+@pytest.mark.parametrize(
+    "name", ["epidenet", "epidenet-short", pytest.param("resnet1d", marks=pytest.mark.slow), "mi-bminet"]
+)
 def test_a_models_step_at_batch_8_is_torchs(name):
     torch.manual_seed(0)
     size = SIZES[name]

@@ -18,10 +18,10 @@ from device_agent.models import SIZES, build_model
 from device_agent.models.norms import with_group_norm
 from schemas.plan import Region, read_plan
 from schemas.plan_operations import OPERATIONS
-from tests.compiled import compiled, device_step, random_windows, signal
+from tests.compiled import ZOO, compiled, device_step, random_windows, signal
 
 
-@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("name", ZOO)
 def test_a_plan_compiled_twice_is_the_same_file_within_five_seconds(name):
     size = SIZES[name]
     windows = signal(size.channels, size.samples, size.classes)
@@ -31,7 +31,7 @@ def test_a_plan_compiled_twice_is_the_same_file_within_five_seconds(name):
     assert compile_model(build_model(name), windows, name=name).file == first.file
 
 
-@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("name", ZOO)
 def test_the_arena_is_the_largest_live_set(name):
     size = SIZES[name]
     plan = compile_model(build_model(name), signal(size.channels, size.samples, size.classes), name=name)

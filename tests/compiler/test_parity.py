@@ -12,7 +12,15 @@ from device_agent.compiler.normalise import Norm
 from device_agent.engine.engine import CANDIDATE, Engine
 from device_agent.models import SIZES, build_model
 from device_agent.models.norms import with_group_norm
-from tests.compiled import compiled, device_step, learnable_windows, random_windows, randomise_norms, without_dropout
+from tests.compiled import (
+    ZOO,
+    compiled,
+    device_step,
+    learnable_windows,
+    random_windows,
+    randomise_norms,
+    without_dropout,
+)
 from tests.judge import assert_parity, torch_step
 
 #: These fit the device's memory as they are; the others are checked in more of it, with fewer windows.
@@ -20,7 +28,7 @@ DEVICE_MODELS = ("mi-bminet", "epidenet", "epidenet-short", "resnet1d")
 L2 = {True: 1_500_000, False: 20_000_000}
 
 
-@pytest.fixture(params=SIZES)
+@pytest.fixture(params=ZOO)
 def model(request):
     torch.manual_seed(0)
     return request.param, without_dropout(randomise_norms(build_model(request.param)))

@@ -92,6 +92,7 @@ async def test_a_retained_message_meets_a_newcomer(any_port: int, name: str) -> 
         assert (delivery.topic, delivery.payload, delivery.retained) == (f"{name}/state", b"online", True)
 
 
+@pytest.mark.slow
 async def test_the_will_is_published_for_who_vanishes_and_not_for_who_says_good_bye(
     mosquitto_port: int, name: str
 ) -> None:

@@ -68,6 +68,7 @@ async def test_a_publish_that_was_not_acknowledged_fails_when_the_broker_dies(mo
                 await publishing
 
 
+@pytest.mark.slow
 async def test_stopping_while_a_broker_does_not_answer_is_quick(mosquitto: Mosquitto) -> None:
     mosquitto.start()
     mosquitto.freeze()

@@ -106,6 +106,7 @@ def test_plan_and_weights_belong_together_and_hold_the_scaling(tmp_path: Path) -
         assert constants.astype("<f4").tobytes() in made.plan
 
 
+@pytest.mark.slow
 def test_the_same_people_and_settings_give_the_same_bytes_and_others_do_not(tmp_path: Path) -> None:
     first = pretrain(TWO_PEOPLE, SHORT, tmp_path / "a")
     second = pretrain(TWO_PEOPLE, SHORT, tmp_path / "b")
@@ -176,6 +177,7 @@ def test_the_cache_lies_where_the_environment_says(monkeypatch: pytest.MonkeyPat
     assert default_cache() == tmp_path
 
 
+@pytest.mark.slow
 def test_the_command_finds_a_result_without_importing_torch(folder: Path, tmp_path: Path) -> None:
     words = ["pretrain", "--data", str(folder), "--leave-out", "sim2", "--epochs", "1", "--json"]
     words += ["--out", str(tmp_path / "out"), "--cache", str(tmp_path / "cache"), "--name", "eog"]

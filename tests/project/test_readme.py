@@ -31,6 +31,7 @@ def test_every_make_target_of_the_readme_is_there(readme: str, repository: Path)
     assert {"setup", "demo", "test", "clean"} <= targets
 
 
+@pytest.mark.slow
 def test_every_option_of_the_readme_is_known_to_its_command(readme: str) -> None:
     lines = [words for words in shell_blocks(readme) if words[0] == "biotrain"]
     assert len(lines) > 3

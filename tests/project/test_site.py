@@ -94,6 +94,7 @@ def test_the_data_sets_and_the_protocol_of_the_guides_are_taken(docs: Path) -> N
     assert sorted(kinds) == [False, False, True]
 
 
+@pytest.mark.slow
 def test_the_network_and_the_hook_of_the_guide_work_from_an_empty_folder(docs: Path, tmp_path: Path) -> None:
     from tests.service.test_hooks import an_alert
 

@@ -242,6 +242,7 @@ def test_readiness_is_said(served: Served) -> None:
     assert served.get("/readyz") == {"ready": True, "broker": "connected", "store": "ok"}
 
 
+@pytest.mark.slow
 def test_commands_say_that_the_broker_is_gone(tmp_path: Path, mosquitto: Mosquitto) -> None:
     supervisor = SupervisorProcess(tmp_path, mosquitto.address)
     supervisor.start()

@@ -55,6 +55,7 @@ def test_a_killed_supervisor_leaves_no_lock_behind(supervisor: SupervisorProcess
     assert supervisor.get("/readyz")["ready"]
 
 
+@pytest.mark.slow
 def test_a_supervisor_waits_for_a_broker_that_is_not_there(tmp_path: Path) -> None:
     mosquitto = Mosquitto(tmp_path / "broker")
     supervisor = SupervisorProcess(tmp_path, mosquitto.address)

@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from messaging import Broker, BrokerSettings
 from schemas.stored import SeqRange, Stored
 from schemas.topics import DeviceTopic, Kind
@@ -16,6 +18,7 @@ from tests.service.test_hooks import until
 from tests.supervisors import SupervisorProcess
 
 
+@pytest.mark.slow
 async def test_a_device_that_falls_silent_raises_an_alert_that_its_next_word_resolves(
     tmp_path: Path, mosquitto: Mosquitto
 ) -> None:
@@ -45,6 +48,7 @@ async def test_a_device_that_falls_silent_raises_an_alert_that_its_next_word_res
         supervisor.kill()
 
 
+@pytest.mark.slow
 async def test_what_is_missing_is_asked_for_and_the_gap_is_closed(tmp_path: Path, mosquitto: Mosquitto) -> None:
     supervisor = SupervisorProcess(tmp_path, mosquitto.address, "--gap-delay", "0.5")
     supervisor.start()

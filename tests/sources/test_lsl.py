@@ -60,6 +60,7 @@ async def first(source: Any, count: int, timeout_s: float = 30.0) -> list[Any]:
     return items
 
 
+@pytest.mark.slow
 async def test_windows_at_markers_are_the_samples_that_were_sent() -> None:
     with playing("ramp", 40, speed=15) as name:
         material = open_source("lsl", SourceOptions(stream=name, markers=f"{name}-markers"))

@@ -32,6 +32,7 @@ def certs(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedPro
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_whole_life_of_a_certificate_from_the_command_line(tmp_path: Path) -> None:
     secret = {"BIOTRAIN_CA_PASSPHRASE": "correct horse"}
     assert certs("init", "--site", "home", cwd=tmp_path, **secret).returncode == 0

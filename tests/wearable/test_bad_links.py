@@ -121,6 +121,7 @@ async def events_until_now(wearable: LinkWearable) -> list[DeviceEventKind]:
     return list(seen.values())
 
 
+@pytest.mark.slow
 async def test_a_link_that_loses_repeats_and_reorders_changes_nothing_but_the_time(bad, model):
     wearable, transport = bad
     await provision(wearable, model.plan, model.weights)

@@ -83,10 +83,8 @@ def stop(process: subprocess.Popen[str], how: signal.Signals = signal.SIGTERM) -
     process.stdout.close()
 
 
-@pytest.mark.parametrize(
-    ("port", "line"),
-    [("host", []), *(pytest.param("riscv", line, marks=pytest.mark.slow) for line in ([], ["--uart"]))],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("port", "line"), [("host", []), ("riscv", []), ("riscv", ["--uart"])])
 async def test_a_wearable_is_fed_trained_and_restarted_over_a_serial_line(cable, model, tmp_path, port, line):
     if port == "riscv":
         from biotrain.riscv.image import COMPILER, EMULATOR, _find
