@@ -45,6 +45,20 @@ class Region(IntEnum):
     L3 = 7
 
 
+class ValueType(IntEnum):
+    """How the values of a tensor lie in memory."""
+
+    F32 = 0
+    I16 = 1
+    """Counts; what one of them is worth stands in a scale of each channel."""
+    BF16 = 2
+    """The upper half of a float32."""
+
+    @property
+    def bytes(self) -> int:
+        return 4 if self is ValueType.F32 else 2
+
+
 class Entry(IntEnum):
     """The programs of a plan."""
 
@@ -64,17 +78,18 @@ class _Section(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A dense float32 tensor at a fixed place; `strides` (bytes) move it with each loop around it."""
+    """A dense tensor at a fixed place; `strides` (bytes) move it with each loop around it."""
 
     region: Region
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...] = ()
+    type: ValueType = ValueType.F32
 
     def pack(self, strides: int) -> bytes:
         """`strides`: the number of its strides in their own section, from 1; 0 where it stays."""
         shape = (*self.shape, *(1,) * (4 - len(self.shape)))
-        return _VIEW.pack(self.region, len(self.shape), strides, self.offset, *shape)
+        return _VIEW.pack(self.region | self.type << 4, len(self.shape), strides, self.offset, *shape)
 
 
 @dataclass(frozen=True, slots=True)

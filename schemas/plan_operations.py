@@ -189,4 +189,9 @@ OPERATIONS: dict[str, Operation] = {
         in_place=("x", "dx"),
         also_in_place=("dy", "dx"),
     ),
+    # narrow storage: x is rounded, too, so that everything behind sees the same values
+    "narrow_bf16": Operation(78, ("x", "y"), ("x", "y")),
+    "widen_bf16": Operation(79, ("x", "y"), ("y",)),
+    "narrow_counts": Operation(80, ("x", "scale", "y"), ("scale", "y")),
+    "widen_counts": Operation(81, ("x", "scale", "y"), ("y",)),
 }

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import struct
 
-from schemas.plan import Entry
+from schemas.plan import Entry, ValueType
 from schemas.plan_operations import END, END_LOOP, LOOP, OPERATIONS
 
 _HEADER_BYTES, _SECTION, _VIEW_BYTES, _VIEWS, _CODE = 256, struct.Struct("<IIII"), 24, 2, 4
@@ -22,7 +22,10 @@ def moved_bytes(plan: bytes, entry: Entry) -> int:
         kind, offset, length, _ = _SECTION.unpack_from(plan, _HEADER_BYTES + index * _SECTION.size)
         sections[kind] = plan[offset : offset + length]
     views, code = sections[_VIEWS], sections[_CODE + entry]
-    sizes = [4 * math.prod(struct.unpack_from("<4I", views, at + 8)) for at in range(0, len(views), _VIEW_BYTES)]
+    sizes = [
+        ValueType(views[at] >> 4).bytes * math.prod(struct.unpack_from("<4I", views, at + 8))
+        for at in range(0, len(views), _VIEW_BYTES)
+    ]
     total, times, at = 0, [1], 0
     while True:
         (head,) = struct.unpack_from("<I", code, at)

@@ -34,6 +34,11 @@ def main(
     without: Annotated[
         str, typer.Option(help="Techniques that save memory and are not to be used: NAME,NAME; all for none of them.")
     ] = "",
+    activations: Annotated[
+        str,
+        typer.Option(help="Kept for the backward pass as float32, bf16 (where that frees memory), bf16-all."),
+    ] = "float32",
+    windows: Annotated[str, typer.Option(help="How input windows lie in memory: float32 or int16.")] = "float32",
     input_size: Annotated[
         str, typer.Option("--input", help="Windows as CHANNELSxSAMPLES, e.g. 8x1900; the zoo has sizes of its own.")
     ] = "",
@@ -57,7 +62,9 @@ def main(
     if dump_ir and dump_ir not in PASSES:
         raise UserError(f"there is no pass {dump_ir!r}: choose one of {', '.join(PASSES)}")
     limit = parse_bytes(budget) if budget else None
-    plan, texts = _compile(model, mode, norm, batch, optimizer, input_size, sampling_rate, limit, without)
+    plan, texts = _compile(
+        model, mode, norm, batch, optimizer, input_size, sampling_rate, limit, without, activations, windows
+    )
     if out is not None:
         from biotrain.files import write_whole
 
@@ -86,13 +93,15 @@ def _compile(
     sampling_rate: float,
     budget: int | None,
     without: str,
+    activations: str,
+    windows: str,
 ) -> tuple[CompiledPlan, dict[str, str]]:
     if find_spec("torch") is None:  # said once, in words, instead of wherever it is needed first
         raise UserError("compiling a model needs torch: install it with `pip install 'biotrain[torch]'`")
     from device_agent.compiler.compile import compile_model
     from device_agent.compiler.normalise import Norm
     from device_agent.compiler.stream.choice import ALL
-    from device_agent.compiler.training_options import Mode, Optimizer
+    from device_agent.compiler.training_options import Activations, Mode, Optimizer, Windows
 
     left_out = frozenset(ALL if without == "all" else filter(None, (name.strip() for name in without.split(","))))
     if unknown := sorted(left_out - ALL):
@@ -101,6 +110,10 @@ def _compile(
         raise UserError(f"there is no norm {norm!r}: choose one of {', '.join(Norm)}")
     if optimizer not in list(Optimizer):
         raise UserError(f"there is no optimizer {optimizer!r}: choose one of {', '.join(Optimizer)}")
+    if activations not in list(Activations):
+        raise UserError(f"activations cannot be kept as {activations!r}: choose one of {', '.join(Activations)}")
+    if windows not in list(Windows):
+        raise UserError(f"windows cannot be kept as {windows!r}: choose one of {', '.join(Windows)}")
     module, name, signal, shape = _find_model(model, input_size, sampling_rate)
     names = {parameter for parameter, _ in module.named_parameters()}
     chosen: Mode | list[str]
@@ -122,6 +135,8 @@ def _compile(
         input_shape=shape,
         budget=budget,
         techniques=ALL - left_out,
+        activations=Activations(activations),
+        windows=Windows(windows),
         watch=texts.__setitem__,
     )
     return plan, texts

@@ -19,11 +19,12 @@ from device_agent.compiler.ir import Graph, Program, Value, print_ops
 from device_agent.compiler.layers import Layer, describe_layers
 from device_agent.compiler.macs import count_macs, forward_macs
 from device_agent.compiler.memory_plan import plan_memory
+from device_agent.compiler.narrow import Counts, narrow_preprocessing
 from device_agent.compiler.normalise import Norm, normalise
 from device_agent.compiler.operators.norm import BATCH_NORM
 from device_agent.compiler.preprocessing import Constants, Preprocessing, preprocess
 from device_agent.compiler.stream.choice import ALL
-from device_agent.compiler.training_options import Loss, Mode, Optimizer
+from device_agent.compiler.training_options import Activations, Loss, Mode, Optimizer, Windows
 from schemas.plan import NO_FEATURES, Entry, PlanHeader, Region, pack_plan, read_plan
 from schemas.weights import Origin, Weights
 
@@ -111,10 +112,13 @@ def compile_model(
     optimizer: Optimizer = Optimizer.SGD,
     budget: int | None = None,
     techniques: frozenset[str] = ALL,
+    activations: Activations = Activations.FLOAT32,
+    windows: Windows = Windows.FLOAT32,
     watch: Watcher = lambda name, text: None,
 ) -> CompiledPlan:
     """Compiles a module with input [N, 1, channels, samples] (or [N, *input_shape]) and output [N, classes].
 
+    `activations` and `windows` may be kept in narrow form, and are then rounded (docs/arithmetic.md).
     `budget` is the most that the training state may take, in bytes; `techniques` are those that may be used to save
     memory. The same module, signal and settings always give the same bytes. Raises CompileError.
     """
@@ -138,7 +142,14 @@ def compile_model(
             f"exact batch norm needs a batch of 2 to {MAX_BATCH} windows, got {batch}: "
             "choose norm group or frozen to train on single windows"
         )
-    task = Task(graph, loss, class_weights, optimizer, batch, together, "fuse" in techniques)
+    counts = Counts.like(graph.input) if windows is Windows.INT16 else None
+    if counts is not None:
+        preparing = narrow_preprocessing(preparing, graph.input, counts)
+    bf16, all_of_them = activations is not Activations.FLOAT32, activations is Activations.BF16_ALL
+    fused = "fuse" in techniques
+    task = Task(
+        graph, loss, class_weights, optimizer, batch, together, fused, bf16, round_all=all_of_them, counts=counts
+    )
     planned = plan_memory(task, preparing, budget, techniques)
     made, arena = planned.programs, planned.arena
     watch("differentiate", print_ops(made.train.ops))
@@ -150,8 +161,8 @@ def compile_model(
         Entry.TRAIN: made.train,
         Entry.UPDATE: made.update,
     }
-    settings = Settings(name, str(norm), describe(mode), batch, optimizer)
-    plan = _emit(settings, signal, graph, programs, made.loss, constants, arena, scalar_bytes, made.inputs)
+    settings = Settings(name, str(norm), describe(mode), batch, optimizer, activations, windows, made.narrowed)
+    plan = _emit(settings, signal, graph, task.input, programs, made.loss, constants, arena, scalar_bytes, made.inputs)
     streams = tuple(zip(planned.chains, planned.choices, strict=True))
     return replace(plan, layers=describe_layers(graph, made.train, arena.problem, streams))
 
@@ -165,12 +176,16 @@ class Settings:
     mode: str
     batch: int
     optimizer: Optimizer
+    activations: Activations
+    windows: Windows
+    narrowed: tuple[str, ...]
 
 
 def _emit(
     settings: Settings,
     signal: Signal,
     graph: Graph,
+    window: Value,
     programs: dict[Entry, Program],
     loss: Value,
     constants: Constants,
@@ -212,6 +227,10 @@ def _emit(
         },
         "gap9": asdict(estimate(done.forward, done.weight_gradient, done.input_gradient)),
     }
+    if settings.activations is not Activations.FLOAT32:
+        report |= {"activations": str(settings.activations), "narrowed": settings.narrowed}
+    if settings.windows is not Windows.FLOAT32:
+        report["windows"] = str(settings.windows)
     parameters = [
         {"name": p.name, "shape": p.value.shape, "trained": p.trained, "offset": p.value.storage.offset}
         for p in graph.parameters
@@ -230,7 +249,7 @@ def _emit(
         classes=len(signal.classes),
         sampling_rate_hz=signal.sampling_rate_hz,
         region_bytes=tuple(regions.get(region, 0) for region in Region),
-        input_view=emitter.view(graph.input),
+        input_view=emitter.view(window),
         logits_view=emitter.view(pinned[0]),
         features_view=emitter.view(pinned[1]) if len(pinned) > 1 else NO_FEATURES,
         loss_view=emitter.view(loss, (loss.storage.bytes // 4,)),

@@ -28,7 +28,8 @@ class Emitter:
         storage = value.storage
         if storage.offset is None:
             raise AssertionError(f"{value} was not allocated")
-        view = View(storage.region, storage.offset, shape or value.shape, strides if any(strides) else ())
+        moves = strides if any(strides) else ()
+        view = View(storage.region, storage.offset + value.at, shape or value.shape, moves, value.type)
         return self._index.setdefault(view, len(self._index))
 
     def program(self, program: Program) -> bytes:

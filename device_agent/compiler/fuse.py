@@ -20,6 +20,11 @@ def fuse(program: Program) -> Program:
     pinned = {value.storage for value in program.pinned}
     for rule in (_backward, _pooled, _activated):
         program.ops = _drop_unread(_replaced(program.ops, rule, pinned), pinned)
+    return program
+
+
+def drop_idle_loops(program: Program) -> Program:
+    """Behind `fuse`, and behind what puts values of single rounds into loops."""
     program.ops = _without_idle_loops(program.ops)
     return program
 

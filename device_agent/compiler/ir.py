@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 
-from schemas.plan import Region
+from schemas.plan import Region, ValueType
 from schemas.plan_operations import OPERATIONS
 
 Number = int | float
@@ -31,13 +31,16 @@ class Storage:
 
 @dataclass(eq=False, slots=True)
 class Value:
-    """A dense float32 tensor without the batch dimension: a whole storage, or a part of one that moves with a loop."""
+    """A dense tensor without the batch dimension: a whole storage, or a part of one that moves with a loop."""
 
     name: str
     shape: tuple[int, ...]
     storage: Storage
     step: int = 0
     """Bytes that it moves by in each round of the loop over channels around it."""
+    type: ValueType = ValueType.F32
+    at: int = 0
+    """Bytes from the beginning of its storage."""
 
     @classmethod
     def new(cls, name: str, shape: tuple[int, ...], region: Region = Region.ARENA, offset: int | None = None) -> Value:
@@ -46,7 +49,7 @@ class Value:
     def reshaped(self, name: str, shape: tuple[int, ...]) -> Value:
         if math.prod(shape) != math.prod(self.shape):
             raise ValueError(f"{self.name}: {self.shape} cannot be seen as {shape}")
-        return Value(name, shape, self.storage, self.step)
+        return Value(name, shape, self.storage, self.step, self.type, self.at)
 
     def part(self, rounds: int) -> Value:
         """The channels of one round, out of `rounds`."""
@@ -55,11 +58,11 @@ class Value:
         if self.step or self.shape[0] % rounds:
             raise AssertionError(f"{self} cannot be taken in {rounds} parts")
         shape = (self.shape[0] // rounds, *self.shape[1:])
-        return Value(self.name, shape, self.storage, 4 * math.prod(shape))
+        return Value(self.name, shape, self.storage, self.type.bytes * math.prod(shape), self.type, self.at)
 
     @property
     def bytes(self) -> int:
-        return 4 * math.prod(self.shape)
+        return self.type.bytes * math.prod(self.shape)
 
     def __str__(self) -> str:
         return f"{self.name}[{'x'.join(map(str, self.shape))}]"

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from device_agent.compiler.allocate import Arena, allocate_arena, slot_bytes
 from device_agent.compiler.assemble import Programs, Task, assemble
-from device_agent.compiler.differentiate import wanted_values
+from device_agent.compiler.differentiate import Streams, wanted_values
 from device_agent.compiler.errors import CompileError
 from device_agent.compiler.ir import Program
 from device_agent.compiler.macs import count_macs, forward_macs
 from device_agent.compiler.schedule import lifetimes
 from device_agent.compiler.search import Choices, Search, Trial
 from device_agent.compiler.stream.chains import Chain, find_chains
-from device_agent.compiler.stream.choice import candidates, plain
+from device_agent.compiler.stream.choice import Choice, candidates, plain
 from schemas.plan import Region
 
 
@@ -27,18 +28,44 @@ class MemoryPlan:
 
 def plan_memory(task: Task, preparing: Program, budget: int | None, techniques: frozenset[str]) -> MemoryPlan:
     """Raises CompileError when nothing fits the budget, with what stands in the way and the smallest one that works."""
+    chosen = _choose(task, preparing, budget, techniques)
+    if task.bf16 and not task.round_all:
+        chosen = _only_if_smaller(chosen, _choose(replace(task, bf16=False), preparing, budget, techniques))
+    if not chosen.fits:
+        assert budget is not None
+        raise CompileError(_too_small(budget, chosen.trial))
+    programs = assemble(chosen.task, chosen.streams)
+    arena = allocate_arena(
+        [preparing, programs.infer, programs.train],
+        task.input.storage,
+        programs.inputs.storage if programs.inputs else None,
+    )
+    return MemoryPlan(programs, arena, tuple(chain for chain, _ in chosen.streams), chosen.trial.choices)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """What the search has come to; where it does not fit, the smallest."""
+
+    task: Task
+    trial: Trial
+    fits: bool
+    streams: list[tuple[tuple[int, ...], Choice]]
+
+
+def _choose(task: Task, preparing: Program, budget: int | None, techniques: frozenset[str]) -> _Chosen:
     graph = task.graph
     found = find_chains(graph)
     chains = [Chain(tuple(graph.ops[at] for at in indices)) for indices in found]
     wanted = wanted_values(graph)
-    options = [list(candidates(chain, chain.values[0] in wanted, techniques)) for chain in chains]
+    options = [list(candidates(chain, chain.values[0] in wanted, techniques, task.bf16)) for chain in chains]
     trained = sum(p.value.storage.bytes for p in graph.parameters if p.trained)
     weights = sum(p.value.storage.bytes for p in graph.parameters)
     besides = weights + trained + trained * task.optimizer.states
 
-    def attempt(choices: Choices) -> Trial:
+    def attempt(choices: Choices, task: Task = task) -> Trial:
         made = assemble(task, list(zip(found, choices, strict=True)))
-        before = frozenset({graph.input.storage} | ({made.inputs.storage} if made.inputs else set()))
+        before = frozenset({task.input.storage} | ({made.inputs.storage} if made.inputs else set()))
         programs = (preparing, made.infer, made.train)
         problems = tuple(lifetimes(program, Region.ARENA, before) for program in programs)
         arena = max(problem.lower_bound() for problem in problems)
@@ -50,19 +77,33 @@ def plan_memory(task: Task, preparing: Program, budget: int | None, techniques: 
     rounds = [[n for n in range(1, chain.most_rounds + 1) if chain.most_rounds % n == 0] for chain in chains]
     search = Search(attempt, options, rounds, [_touched(chain) for chain in chains], max(1, forward_macs(graph)))
     start = tuple(plain(chain) for chain in chains)
-    if budget is None:
-        trial = search.without_limit(start)
-    else:
-        trial, fits = search.within(start, budget)
-        if not fits:
-            raise CompileError(_too_small(budget, trial))
-    programs = assemble(task, list(zip(found, trial.choices, strict=True)))
-    arena = allocate_arena(
-        [preparing, programs.infer, programs.train],
-        graph.input.storage,
-        programs.inputs.storage if programs.inputs else None,
-    )
-    return MemoryPlan(programs, arena, tuple(found), trial.choices)
+    trial, fits = (search.without_limit(start), True) if budget is None else search.within(start, budget)
+    streams = list(zip(found, trial.choices, strict=True))
+    if task.bf16 and not task.round_all:
+        task, trial = _without_idle_rounding(task, trial, streams, attempt)
+    return _Chosen(task, trial, fits, streams)
+
+
+def _only_if_smaller(narrow: _Chosen, wide: _Chosen) -> _Chosen:
+    """Rounding must buy something: less memory, or less to compute again in the same."""
+    if narrow.fits != wide.fits:
+        return narrow if narrow.fits else wide
+    ours, plainly = narrow.trial, wide.trial
+    if plainly.total_bytes <= ours.total_bytes and plainly.macs <= ours.macs:
+        return wide
+    return narrow
+
+
+def _without_idle_rounding(
+    task: Task, trial: Trial, streams: Streams, attempt: Callable[[Choices, Task], Trial]
+) -> tuple[Task, Trial]:
+    """Leaves those activations in float32 whose narrow form saves nothing."""
+    for name in assemble(task, streams).narrowed:
+        wider = replace(task, wide=task.wide | {name})
+        other = attempt(trial.choices, wider)
+        if other.total_bytes <= trial.total_bytes:
+            task, trial = wider, other
+    return task, trial
 
 
 def _touched(chain: Chain) -> frozenset[str]:

@@ -17,6 +17,23 @@ class Mode(StrEnum):
     BIAS_ONLY = "bias-only"
 
 
+class Activations(StrEnum):
+    """In what form activations are kept for the backward pass."""
+
+    FLOAT32 = "float32"
+    BF16 = "bf16"
+    """Where that frees memory."""
+    BF16_ALL = "bf16-all"
+    """Everywhere: to see what rounding does to the accuracy."""
+
+
+class Windows(StrEnum):
+    """In what form the model's input lies in memory while it is trained on."""
+
+    FLOAT32 = "float32"
+    INT16 = "int16"
+
+
 class Optimizer(StrEnum):
     """Rates, momentum and decay are settings of each step; the state that is kept is part of the plan."""
 

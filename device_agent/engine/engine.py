@@ -22,6 +22,7 @@ SERVING, CANDIDATE = 0, 1
 #: AVX-512, AVX2, any processor, and the plain loops that the others are compared with. All give the same bits; the
 #: first that the processor runs is taken.
 KERNEL_SETS = ("v4", "v3", "base", "plain")
+LARGEST_BF16 = (2 - 2**-7) * 2.0**127
 Floats = npt.NDArray[np.float32]
 
 
@@ -226,7 +227,12 @@ class Engine:
         if offset.value == NO_FEATURES or not before:
             return "in the window itself"
         layer, _, parameter = max(before, key=lambda p: p["offset"])["name"].rpartition(".")
-        return f"in layer {layer or parameter}"
+        return f"in layer {layer or parameter}{self._most()}"
+
+    def _most(self) -> str:
+        """What a number may be where activations are kept narrow: a little less than in float32."""
+        narrowed = self.plan.names.get("narrowed")
+        return f" (what is kept as bf16 can be at most {LARGEST_BF16:.4e}: {', '.join(narrowed)})" if narrowed else ""
 
     def fit_batch(self, counts: npt.NDArray[np.int16], scale: Floats, labels: Sequence[int]) -> float:
         """A whole batch [windows, channels, samples] of a plan with exact batch norm; returns its mean loss."""

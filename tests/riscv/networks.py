@@ -15,7 +15,8 @@ from device_agent.compiler import memory_plan
 from device_agent.compiler.compile import CompiledPlan, compile_model
 from device_agent.compiler.normalise import Norm
 from device_agent.compiler.preprocessing import Preprocessing
-from device_agent.compiler.training_options import Loss, Optimizer
+from device_agent.compiler.training_options import Activations, Loss, Optimizer
+from device_agent.compiler.training_options import Windows as Form
 from schemas.plan import Entry, Region, View
 from schemas.plan_operations import OPERATIONS
 from tests.compiled import random_windows, randomise_norms, signal
@@ -125,6 +126,12 @@ def _streamed() -> nn.Module:
     )
 
 
+CASES |= {
+    "narrow": Case(_streamed, {"activations": Activations.BF16_ALL, "windows": Form.INT16}, 3),
+    "narrow windows of a batch": Case(
+        lambda: network(_conv(), nn.BatchNorm2d(4), nn.ELU()), {"norm": Norm.BATCH, "windows": Form.INT16}
+    ),
+}
 CASES |= {f"streamed, way {number}": Case(_streamed, {}, number) for number in (3, 23, 57)}
 
 

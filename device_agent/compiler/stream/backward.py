@@ -121,6 +121,7 @@ class StreamedBackward:
         first, convolution = self.lowest, self.chain.ops[0]
         output = self.chain.values[1]
         plainly = convolution.kind == CONV and 1 in self.choice.kept and first <= 1 and len(self.chain.ops) > 1
+        plainly = plainly and not (self.choice.narrow and self.choice.rounds > 1)
         if plainly:  # its gradient takes the place of what was kept
             gradient = Value.new(f"d_{output.name}", output.shape)
             self._down(1, {1: gradient}, whole_convolution=True)

@@ -33,6 +33,9 @@ class Choice:
     drops_output: bool = False
     """The output is computed again where the backward pass of what reads it needs it."""
 
+    narrow: bool = False
+    """What is kept is narrow: it is read, and the gradient goes down to the input, part by part."""
+
     def __str__(self) -> str:
         words = [f"{self.rounds} parts" if self.rounds > 1 else "whole"]
         words += [f"keeps {','.join(map(str, sorted(self.kept)))}"] if self.kept else []
@@ -49,7 +52,9 @@ def plain(chain: Chain) -> Choice:
     return Choice(kept=frozenset(chain.inner_convolutions))
 
 
-def candidates(chain: Chain, wants_input: bool, techniques: frozenset[str] = ALL) -> Iterator[Choice]:
+def candidates(
+    chain: Chain, wants_input: bool, techniques: frozenset[str] = ALL, narrow: bool = False
+) -> Iterator[Choice]:
     """The choices worth looking at; `wants_input`: somebody needs the gradient of the chain's input."""
     convolutions = chain.inner_convolutions
     most = chain.most_rounds if "rounds" in techniques else 1
@@ -67,7 +72,7 @@ def candidates(chain: Chain, wants_input: bool, techniques: frozenset[str] = ALL
             last_kept = bool(convolutions) and convolutions[-1] in kept
             for pooling in [False] + [True] * (pooled and rounds > 1 and not last_kept):
                 for again in [False] + [True] * _may_convolve_twice(chain, rounds, sums, techniques):
-                    choice = Choice(rounds, kept, held, pooling, sums, again)
+                    choice = Choice(rounds, kept, held, pooling, sums, again, narrow=narrow)
                     yield choice
                     if "drop_output" in techniques and last_kept:
                         yield replace(choice, drops_output=True)  # it costs no multiply-accumulate

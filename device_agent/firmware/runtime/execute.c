@@ -20,7 +20,8 @@ static void locate(const bt_plan *plan, uint32_t view, uint8_t *const region[BT_
     const uint8_t *record = plan->views + view * BT_VIEW_BYTES;
     uint32_t offset = bt_u32(record + 4), count = 1;
     const uint32_t strides = bt_u16(record + 2);
-    t->region = record[0];
+    t->region = record[0] & 15;
+    t->type = record[0] >> 4;
     t->rank = record[1];
     for (uint32_t i = 0; i < BT_MAX_RANK; i++) {
         const uint32_t dim = bt_u32(record + 8 + 4 * i);
@@ -45,7 +46,7 @@ static void count_touched(uint32_t *touched, const bt_operands *o, uint32_t view
     for (uint32_t v = 0; v < views; v++) {
         const bt_tensor *t = &o->view[v];
         if (!t->rank) continue;
-        const uint32_t end = (uint32_t)((const uint8_t *)(t->data + t->count) - region[t->region]);
+        const uint32_t end = (uint32_t)((const uint8_t *)t->data - region[t->region]) + bt_tensor_bytes(t);
         if (end > touched[t->region]) touched[t->region] = end;
     }
 }
@@ -55,7 +56,7 @@ static void look_for_fault(bt_fault *fault, const bt_operands *o, const bt_opera
         if (o->view[v].rank && o->view[v].region == BT_REGION_WEIGHTS)
             fault->weights_offset = (uint32_t)((const uint8_t *)o->view[v].data - weights);
     for (uint32_t v = 0; v < operation->views; v++)
-        if (o->view[v].rank && operation->writes >> v & 1)
+        if (o->view[v].rank && o->view[v].type == BT_F32 && operation->writes >> v & 1)
             for (uint32_t i = 0; i < o->view[v].count; i++)
                 if (!isfinite(o->view[v].data[i])) fault->found = true;
 }

@@ -13,12 +13,13 @@
 
 enum { BT_MAX_VIEWS = 8, BT_MAX_IMMEDIATES = 12, BT_MAX_RANK = 4, BT_MAX_LOOPS = 4 };
 enum { BT_NO_VIEW = 0xffff };
-typedef enum bt_dtype { BT_F32 = 0, BT_I16 = 1 } bt_dtype;
+/* How values lie in memory: plan files hold these numbers. */
+typedef enum bt_type { BT_F32 = 0, BT_I16, BT_BF16, BT_TYPES } bt_type;
 
 /* A dense tensor, last dimension fastest. An operand that the plan leaves out has rank 0 and no data. */
 typedef struct bt_tensor {
-    float *data;
-    uint32_t rank, count, region;
+    float *data; /* of another type than BT_F32: cast by the operations that know it */
+    uint32_t rank, count, region, type;
     uint32_t dims[BT_MAX_RANK];
 } bt_tensor;
 
@@ -92,5 +93,7 @@ static inline bool bt_shape_is(const bt_tensor *t, uint32_t rank, uint32_t d0, u
 static inline bool bt_same_shape(const bt_tensor *a, const bt_tensor *b) {
     return bt_shape_is(a, b->rank, b->dims[0], b->dims[1], b->dims[2], b->dims[3]);
 }
+
+static inline uint32_t bt_tensor_bytes(const bt_tensor *t) { return t->count * (t->type == BT_F32 ? 4 : 2); }
 
 #endif

@@ -75,7 +75,11 @@ enum { BT_OP_END = 0, BT_OP_LOOP = 1, BT_OP_END_LOOP = 2, BT_OP_WINDOW = 3, BT_O
     X(pooled_norm_sums, 74, 4, 4, 0x08)                    \
     X(norm_relu_pool_forward, 75, 5, 1, 0x10)              \
     X(norm_relu_pool_backward_sums, 76, 7, 1, 0x60)        \
-    X(norm_relu_pool_backward, 77, 7, 1, 0x40)
+    X(norm_relu_pool_backward, 77, 7, 1, 0x40)             \
+    X(narrow_bf16, 78, 2, 0, 0x03)                         \
+    X(widen_bf16, 79, 2, 0, 0x02)                          \
+    X(narrow_counts, 80, 3, 0, 0x06)                       \
+    X(widen_counts, 81, 3, 0, 0x04)
 
 #define BT_NUMBER_OF(name, number, views, immediates, writes) BT_NUMBER_##name = (number),
 enum { BT_OPERATIONS(BT_NUMBER_OF) BT_NUMBERS_END };

@@ -34,7 +34,7 @@ enum {
     BT_SECTION_CONSTANTS = 3,
     BT_SECTION_CODE = 4, /* 4 + entry */
     BT_SECTION_STRIDES = 8,
-    BT_VIEW_BYTES = 24,  /* region u8, rank u8, strides u16 (0: none, else from 1), offset u32, dims[4] u32 */
+    BT_VIEW_BYTES = 24,  /* region and type << 4 u8, rank u8, strides u16 (0: none, else from 1), offset u32, dims[4] u32 */
     BT_STRIDES_BYTES = 16 /* how far a view moves with each loop around it, [4] u32 */
 };
 

@@ -28,6 +28,8 @@ bool bt_decode(const uint8_t *code, uint32_t words, uint32_t at, bt_instruction 
     return true;
 }
 
+static uint32_t width_of(const bt_tensor *t) { return t->type == BT_F32 ? 4 : 2; }
+
 bool bt_read_view(const bt_plan *plan, uint32_t index, bt_tensor *out, uint32_t *offset, uint32_t stride[BT_MAX_LOOPS]) {
     memset(out, 0, sizeof *out);
     if (index == BT_NO_VIEW) {
@@ -37,10 +39,11 @@ bool bt_read_view(const bt_plan *plan, uint32_t index, bt_tensor *out, uint32_t 
     if (index >= plan->view_count) return false;
     const uint8_t *record = plan->views + index * BT_VIEW_BYTES;
     const uint32_t strides = bt_u16(record + 2);
-    out->region = record[0];
+    out->region = record[0] & 15;
+    out->type = record[0] >> 4;
     out->rank = record[1];
     *offset = bt_u32(record + 4);
-    if (out->region >= BT_REGION_COUNT || strides > plan->strides_count || out->rank < 1 || out->rank > BT_MAX_RANK) return false;
+    if (out->region >= BT_REGION_COUNT || out->type >= BT_TYPES || strides > plan->strides_count || out->rank < 1 || out->rank > BT_MAX_RANK) return false;
     uint64_t count = 1;
     for (uint32_t i = 0; i < BT_MAX_RANK; i++) {
         const uint32_t dim = bt_u32(record + 8 + 4 * i);
@@ -52,15 +55,15 @@ bool bt_read_view(const bt_plan *plan, uint32_t index, bt_tensor *out, uint32_t 
         if (count > 1u << 26) return false;
     }
     out->count = (uint32_t)count;
-    return *offset % 4 == 0;
+    return *offset % width_of(out) == 0;
 }
 
 /* The view stays inside its region in every iteration of the loops around it. */
 static bool view_fits(const bt_plan *plan, const bt_tensor *t, uint32_t offset, const uint32_t stride[BT_MAX_LOOPS],
                       const uint32_t *counts, uint32_t depth) {
-    uint64_t end = (uint64_t)offset + 4u * (uint64_t)t->count;
+    uint64_t end = (uint64_t)offset + (uint64_t)width_of(t) * t->count;
     for (uint32_t d = 0; d < depth; d++) {
-        if (stride[d] % 4) return false;
+        if (stride[d] % width_of(t)) return false;
         end += (uint64_t)stride[d] * (counts[d] - 1);
     }
     return end <= plan->region_bytes[t->region];
@@ -96,6 +99,13 @@ static uint64_t work_of(const bt_instruction *in, const bt_tensor *view) {
     return once + outputs * gathered;
 }
 
+/* The type that an operand must have: float32 but for those that a few operations narrow or widen. */
+static uint32_t type_of(uint32_t code, uint32_t view) {
+    if ((code == BT_NUMBER_narrow_bf16 && view == 1) || (code == BT_NUMBER_widen_bf16 && view == 0)) return BT_BF16;
+    if ((code == BT_NUMBER_narrow_counts && view == 2) || (code == BT_NUMBER_widen_counts && view == 0)) return BT_I16;
+    return BT_F32;
+}
+
 /* Whether an instruction may run; adds its work, `times` over, to `total`. */
 static bool check_kernel(const bt_plan *plan, uint32_t entry, const bt_instruction *in, const uint32_t *counts,
                          uint32_t depth, uint64_t times, uint64_t *total) {
@@ -110,6 +120,7 @@ static bool check_kernel(const bt_plan *plan, uint32_t entry, const bt_instructi
         bt_tensor *t = &operands.view[v];
         if (!bt_read_view(plan, in->view[v], t, &offset, stride)) return false;
         if (!t->rank) continue;
+        if (t->type != type_of(in->code, v)) return false;
         if (!view_fits(plan, t, offset, stride, counts, depth)) return false;
         if (operation->writes >> v & 1 && !may_write(entry, t->region)) return false;
     }
@@ -162,7 +173,7 @@ static bool readable(const bt_plan *plan, uint32_t index, uint32_t least) {
     bt_tensor t;
     uint32_t offset, stride[BT_MAX_LOOPS] = {0};
     if (index >= plan->view_count || !bt_read_view(plan, index, &t, &offset, stride)) return false;
-    return t.count >= least && view_fits(plan, &t, offset, stride, NULL, 0) &&
+    return t.count >= least && t.type == BT_F32 && view_fits(plan, &t, offset, stride, NULL, 0) &&
            (t.region == BT_REGION_ARENA || t.region == BT_REGION_SCALARS || t.region == BT_REGION_L1);
 }
 
