@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -87,8 +88,9 @@ class Keeper:
 
 
 @pytest.fixture
-async def keeper(mosquitto: Mosquitto, request: pytest.FixtureRequest) -> AsyncIterator[Keeper]:
-    site = f"t{abs(hash(request.node.nodeid)):x}"[:20]
+async def keeper(mosquitto: Mosquitto) -> AsyncIterator[Keeper]:
+    # one of its own for every run, so that a test that runs again finds nothing that was retained or kept for it
+    site = f"t{uuid4().hex[:18]}"
     settings = BrokerSettings(port=mosquitto.port, client_id=f"keeper-{site}")
     topics = [str(DeviceTopic(site, "dev", kind)) for kind in (*FROM_DEVICE, Kind.REPORTED)]
     async with Broker(settings, subscriptions=topics) as broker:
