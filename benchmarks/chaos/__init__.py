@@ -1,0 +1,1 @@
+"""`python -m benchmarks.chaos`: a small site that is killed, cut and slowed at random, and checked afterwards."""
