@@ -29,6 +29,7 @@ COMMANDS = {
     "wearer": "The people of one device: choose, create, back up, move and erase.",
     "model": "An adapted model for other programs: ONNX, or torch's .pt.",
     "supervisor": "The host-side service: stores telemetry, raises alerts, shows the fleet.",
+    "fleet": "Plans to devices: hand in, push, roll out share by share, and back.",
     "export": "Telemetry and events of a supervisor's store as CSV or Parquet.",
     "homeassistant": "Devices in Home Assistant, by MQTT discovery.",
     "broker": "An MQTT broker for trying things out.",

@@ -244,6 +244,7 @@ class Agent:
             frozen_correct=None if frozen is None or label is None else frozen == label,
             faulty=faulty,
             latency_s=time.time() - time_s,
+            flagged=self._quality.flagged,
         )
         for change in changes:
             draft = context.fault_draft(change.kind, change.active, channels=change.channels, detail=change.detail)

@@ -22,6 +22,7 @@ from device_agent.unlabelled import Unlabelled
 from device_agent.waiting import Signal
 from device_agent.wearable.api import WearableInfo, WearableStatistics
 from schemas.fault import FaultKind
+from schemas.plan_push import PlanStep
 from schemas.state import DeviceState
 from schemas.topics import Kind
 
@@ -105,10 +106,12 @@ class Context:
     def state_draft(self, doing: DeviceState, detail: str = "", **more: Any) -> Draft:
         info = self.info
         fields: dict[str, Any] = {"state": doing, "detail": detail[:500], "totals": self.state.totals(), **more}
-        if info is not None and info.plan_hash:
+        changing = self.state.plan.open and self.state.plan.report.step is PlanStep.WRITING
+        if info is not None and info.plan_hash and not changing:
             fields |= {
                 "model": info.model or None,
                 "classes": list(info.classes),
+                "channels": list(info.channels),
                 "plan_hash": info.plan_hash,
                 "weights_version": self.state.device_version,
             }

@@ -106,6 +106,9 @@ class PlanChange:
     async def _fulfil(self, wish: PlanWish) -> str | None:
         """What is to be said of its end; None when a newer wish has come. Raises UserError, WearableError."""
         kept = self._context.state.plan
+        running = None if kept.pushed is None else kept.pushed.plan
+        if wish.back and wish.instead_of not in (None, running) and kept.report.step is not PlanStep.WRITING:
+            return "the plan that it was to give up does not run here"
         plan, weights = await self._bytes_of(wish)
         wearable = await self._link.up()
         wanted = admit(plan, weights, wearable.info)

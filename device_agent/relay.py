@@ -137,6 +137,7 @@ def _message(flight: InFlight, phase: Phase, window: int, *, reason: str = "", *
         "train_windows": len(flight.train),
         "guard": flight.guard,
         "memory": flight.memory,
+        "energy_mj": flight.energy_mj,
         "from_version": flight.from_version,
         "reason": reason[:500],
         **more,

@@ -65,6 +65,8 @@ class InFlight(BaseModel):
     reason: str = ""
     guard: Guard | None = None
     memory: TrainingMemory | None = None
+    energy_mj: float | None = None
+    """Of its fit, by the plan's model of the device."""
 
 
 class Change(BaseModel):

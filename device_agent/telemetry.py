@@ -28,6 +28,8 @@ class Period(BaseModel):
     confidence_sum: float = 0.0
     entropy_sum: float = 0.0
     predicted: dict[str, int] = Field(default_factory=dict)
+    channel_faults: dict[str, dict[str, int]] = Field(default_factory=dict)
+    """Windows, by channel and fault."""
     latencies_ms: list[float] = Field(default_factory=list)
 
     @property
@@ -43,6 +45,7 @@ class Period(BaseModel):
         frozen_correct: bool | None,
         faulty: bool,
         latency_s: float,
+        flagged: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.windows += 1
         self.faulty += faulty
@@ -54,6 +57,9 @@ class Period(BaseModel):
         self.entropy_sum += report.entropy
         name = classes[report.predicted]
         self.predicted[name] = self.predicted.get(name, 0) + 1
+        for channel, fault in flagged:
+            of = self.channel_faults.setdefault(channel, {})
+            of[fault] = of.get(fault, 0) + 1
         if len(self.latencies_ms) < _MAX_LATENCIES:
             self.latencies_ms.append(round(max(latency_s, 0.0) * 1000, 3))
 
@@ -75,6 +81,7 @@ class Period(BaseModel):
             "windows": self.windows,
             "windows_dropped": self.dropped,
             "windows_faulty": self.faulty,
+            "channel_faults": {channel: dict(faults) for channel, faults in self.channel_faults.items()},
             "labelled": self.labelled,
             "correct": self.correct,
             # Only when the frozen copy saw every labelled window: two counts that cannot be compared help nobody.

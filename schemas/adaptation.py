@@ -65,6 +65,7 @@ class Adaptation(Sequenced):
     duration_s: float | None = Field(default=None, ge=0)
     guard: Guard | None = None
     memory: TrainingMemory | None = None
+    energy_mj: float | None = Field(default=None, ge=0, description="of the fit, by the plan's model of the device")
     from_version: int = Field(ge=0)
     to_version: int | None = Field(default=None, ge=0)
     reason: str = Field(default="", max_length=500, description="why it ended as it did, for a person to read")

@@ -18,6 +18,7 @@ class AlertRule(StrEnum):
     DEVICE_SILENT = "device_silent"
     LOW_BATTERY = "low_battery"
     MESSAGES_MISSING = "messages_missing"
+    ROLLOUT_STOPPED = "rollout_stopped"
 
 
 class Severity(StrEnum):

@@ -37,6 +37,9 @@ class PlanWish(Payload):
         default=None, description="what it begins with; null: the device's own, where they go with the plan"
     )
     back: bool = Field(default=False, description="the plan from before the last push, with the weights of then")
+    instead_of: str | None = Field(
+        default=None, pattern=_SHA256, description="`back`: only where this plan file is what runs by a push"
+    )
 
 
 class PlanStep(StrEnum):

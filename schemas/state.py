@@ -55,6 +55,7 @@ class State(Sequenced):
     detail: str = Field(default="", max_length=500)
     model: Name | None = None
     classes: list[str] = Field(default_factory=list)
+    channels: list[str] = Field(default_factory=list, description="of the plan's windows")
     plan_hash: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     weights_version: int | None = Field(default=None, ge=0)
     totals: Totals | None = None

@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from schemas.base import Payload, Sequenced
+from schemas.fault import FaultKind
 
 
 class Latency(Payload):
@@ -28,6 +29,9 @@ class Telemetry(Sequenced):
     windows: int = Field(ge=0, description="windows predicted in the period")
     windows_dropped: int = Field(ge=0, description="windows lost in the period because agent or link were late")
     windows_faulty: int = Field(default=0, ge=0, description="windows with a sensor fault")
+    channel_faults: dict[str, dict[FaultKind, int]] = Field(
+        default_factory=dict, description="windows by channel and what was wrong with it; only channels with a fault"
+    )
     labelled: int = Field(ge=0, description="labels that became known in the period, of its windows or earlier ones")
     correct: int = Field(ge=0, description="labelled windows that the serving weights got right")
     frozen_correct: int | None = Field(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 
 import structlog
 
@@ -22,7 +23,7 @@ _RANGES = 500
 #: Numbers kept while the broker is away. What is forgotten is sent again by its device, and announced then.
 _PENDING = 200_000
 #: Ranges are gathered for this long: a device that publishes often is told of many messages at once.
-_GATHER_S = 0.1
+_GATHER_S = 0.25
 
 
 class Announcer:
@@ -68,11 +69,16 @@ class Announcer:
 
 def _messages(site: str, device: str, numbers: set[tuple[int, int]]) -> Iterable[tuple[str, bytes]]:
     """Written by hand: there is one for every device several times a second, and nothing in it can be wrong."""
-    topic = str(DeviceTopic(site, device, Kind.STORED))
+    topic = _topic(site, device)
     ranges = [_as_json(one) for one in as_ranges(numbers)]
     head = {"schema": Stored.SCHEMA, "site": site, "device": device, "time": utc_now().isoformat()}
     for start in range(0, len(ranges), _RANGES):
         yield topic, json.dumps({**head, "ranges": ranges[start : start + _RANGES]}, separators=(",", ":")).encode()
+
+
+@lru_cache(maxsize=100_000)
+def _topic(site: str, device: str) -> str:
+    return str(DeviceTopic(site, device, Kind.STORED))
 
 
 def _as_json(one: SeqRange) -> dict[str, int]:

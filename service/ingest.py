@@ -13,6 +13,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 from messaging import Broker, Delivery
 from schemas.base import utc_now
 from schemas.desired import Reported
+from schemas.plan_push import Fetch
 from service.announce import Announcer
 from service.parse import Key, parse_delivery, poison_key
 from service.store.alert_rows import Channels
@@ -58,6 +59,7 @@ class Ingest:
         *,
         channels: Channels,
         on_written: Callable[[Written], None],
+        on_fetch: Callable[[Sequence[Fetch]], None],
         batch_messages: int = 500,
         batch_linger_s: float = 0.01,
         teller: str | None = None,
@@ -69,7 +71,7 @@ class Ingest:
         self._announcer = announcer
         self._channels = channels
         self._teller = teller
-        self._on_written = on_written
+        self._on_written, self._on_fetch = on_written, on_fetch
         self._batch_messages = batch_messages
         self._batch_linger_s = batch_linger_s
         self._parsed: asyncio.Queue[tuple[Sequence[Delivery], Batch]] = asyncio.Queue(1)
@@ -89,6 +91,7 @@ class Ingest:
             arrived: list[Arrived] = []
             poison: list[Poison] = []
             reported: list[Reported] = []
+            fetches: list[Fetch] = []
             for delivery in deliveries:
                 one = parse_delivery(delivery, now)
                 if isinstance(one, Arrived):
@@ -97,8 +100,12 @@ class Ingest:
                         self._note_clock(one)
                 elif isinstance(one, Reported):
                     reported.append(one)
+                elif isinstance(one, Fetch):
+                    fetches.append(one)
                 else:
                     poison.append(one)
+            if fetches:
+                self._on_fetch(fetches)
             await self._parsed.put((deliveries, Batch(arrived, poison, reported)))
 
     async def _write(self) -> None:

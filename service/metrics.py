@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from service.alert_desk import AlertDesk
     from service.feed import Feed
     from service.ingest import Ingest
+    from service.plan_shelf import PlanShelf
 
 _INGEST = {
     "received": "Messages taken from the broker",
@@ -36,8 +37,8 @@ _INGEST = {
 class Metrics(Collector):
     """Read from where they are counted, whenever they are asked for."""
 
-    def __init__(self, broker: Broker, ingest: Ingest, feed: Feed, desk: AlertDesk) -> None:
-        self._broker, self._ingest, self._feed, self._desk = broker, ingest, feed, desk
+    def __init__(self, broker: Broker, ingest: Ingest, feed: Feed, desk: AlertDesk, shelf: PlanShelf) -> None:
+        self._broker, self._ingest, self._feed, self._desk, self._shelf = broker, ingest, feed, desk, shelf
         self._started = time.time()
         self.refusals = Refusals()
         #: From the database, refreshed by the watch: alerts by state, devices, gaps.
@@ -73,5 +74,11 @@ class Metrics(Collector):
         for reason, count in sorted(self.refusals.counts.items()):
             refused.add_metric([reason], count)
         yield refused
+        yield CounterMetricFamily("biotrain_plan_parts_sent", "Pieces of plans sent", value=self._shelf.parts_sent)
+        yield CounterMetricFamily(
+            "biotrain_plan_parts_refused",
+            "Pieces asked for that are not here",
+            value=self._shelf.refused,
+        )
         for name, (help_text, value) in sorted(self.gauges.items()):
             yield GaugeMetricFamily(f"biotrain_{name}", help_text, value=value)

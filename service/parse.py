@@ -10,6 +10,7 @@ from messaging import Delivery
 from schemas.base import Sequenced
 from schemas.desired import Reported
 from schemas.messages import MessageError, parse_message
+from schemas.plan_push import Fetch
 from schemas.state import State
 from schemas.topics import DeviceTopic, TopicError
 from service.store.batch import Arrived, Poison
@@ -25,11 +26,11 @@ def _topic(topic: str) -> DeviceTopic:
     return DeviceTopic.parse(topic)
 
 
-def parse_delivery(delivery: Delivery, received: datetime) -> Arrived | Poison | Reported:
+def parse_delivery(delivery: Delivery, received: datetime) -> Arrived | Poison | Reported | Fetch:
     try:
         topic = _topic(delivery.topic)
         message = parse_message(topic, delivery.payload)
-        if isinstance(message, Reported):
+        if isinstance(message, (Reported, Fetch)):
             return message
         if not isinstance(message, Sequenced):
             raise MessageError(f"{topic.kind} is not published by devices")

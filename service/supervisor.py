@@ -11,7 +11,7 @@ import structlog
 from messaging import Broker
 from schemas.base import utc_now
 from schemas.errors import UserError
-from schemas.topics import FROM_DEVICE, Kind, fleet_filter
+from schemas.topics import FROM_DEVICE, UNNUMBERED, fleet_filter
 from service.alert_desk import AlertDesk
 from service.announce import Announcer
 from service.api.app import build_app
@@ -23,7 +23,10 @@ from service.hooks import find_hooks
 from service.ingest import Ingest
 from service.metrics import Metrics
 from service.neighbours import follow_neighbours
+from service.plan_shelf import PlanShelf
 from service.presence import PresenceGuard
+from service.pushes import PushDesk
+from service.rollout.desk import RolloutDesk
 from service.server import Server, build_server, is_loopback, listen, url_of
 from service.settings import SupervisorSettings
 from service.store.alert_rows import Channels
@@ -85,7 +88,7 @@ async def _run(
         stack.callback(thread.close)
 
     share = None if settings.instance is None else SHARE
-    subscriptions = [fleet_filter(kind, settings.site or "+", share=share) for kind in (*FROM_DEVICE, Kind.REPORTED)]
+    subscriptions = [fleet_filter(kind, settings.site or "+", share=share) for kind in (*FROM_DEVICE, *UNNUMBERED)]
     broker = Broker(settings.broker, subscriptions=subscriptions)
     presence = PresenceGuard(settings.broker)
     feed = Feed()
@@ -108,23 +111,29 @@ async def _run(
         if written.alerts:
             on_alerts(written.alerts)
 
+    shelf = PlanShelf(database, broker)
+    pushes = PushDesk(database, broker)
+    rollout_desk = RolloutDesk(database, pushes, channels, on_alerts)
     ingest = Ingest(
         broker,
         database,
         announcer,
         channels=channels,
         on_written=on_written,
+        on_fetch=shelf.ask,
         batch_messages=settings.batch_messages,
         batch_linger_s=settings.batch_linger_s,
         teller=settings.instance,
     )
-    metrics = Metrics(broker, ingest, feed, desk)
+    metrics = Metrics(broker, ingest, feed, desk, shelf)
     watch = Watch(database, broker, settings, channels, metrics, on_alerts)
     context = Context(
         database=database,
         broker=broker,
         ingest=ingest,
         commands=CommandDesk(database, broker),
+        pushes=pushes,
+        rollouts=rollout_desk,
         feed=feed,
         tokens=TokenDesk(database, settings.admin_token),
         site=settings.site,
@@ -142,10 +151,11 @@ async def _run(
             group.create_task(_take_in(presence, broker, ingest, announcer, desk), name="ingest"),
             group.create_task(server.serve(sockets=[sock]), name="web"),
             group.create_task(watch.run(), name="watch"),
+            group.create_task(shelf.run(), name="plans"),
+            group.create_task(rollout_desk.run(), name="roll-outs"),
         ]
         if settings.instance is not None:
             tasks.append(group.create_task(follow_neighbours(database, settings.instance, feed), name="neighbours"))
-        tasks += []
         connected = asyncio.create_task(broker.next_connection())
         stopped = asyncio.create_task(stop.wait())
         stack.callback(connected.cancel)

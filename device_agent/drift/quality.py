@@ -69,6 +69,8 @@ class SignalQuality:
         self._together: deque[np.ndarray[Any, np.dtype[np.float64]]] = deque(maxlen=_SWAP_WINDOWS)
         self._clock = ClockWatch()
         self._clock_fault = False
+        self.flagged: tuple[tuple[str, FaultKind], ...] = ()
+        """What the newest window shows: channel and fault, reported yet or not."""
 
     def learn(self, window: Window) -> None:
         """A window of a time that is trusted: calibration, with somebody looking."""
@@ -93,6 +95,9 @@ class SignalQuality:
         if window is not None:
             self._look(window, flags)
             changes += self._watch_clock(window)
+        self.flagged = tuple(
+            (name, kind) for kind in _KINDS for channel, name in enumerate(self._channels) if flags[kind] >> channel & 1
+        )
         changes += [change for kind in _KINDS for change in self._follow(kind, flags[kind], report.window_id)]
         # A window that looks good in the midst of a fault is not one to learn from; between two pops it is.
         lasting = any(self._active[kind] for kind in _KINDS if kind is not FaultKind.ELECTRODE_POP)

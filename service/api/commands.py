@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -26,7 +26,7 @@ class CommandRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"verb": "adapt", "expires_s": 60}})
 
-    verb: Verb
+    verb: Literal[Verb.ADAPT, Verb.ROLL_BACK, Verb.PING] = Field(description="a plan is pushed with its own request")
     issued_by: str = Field(default="", max_length=100, description="who asks, for the record")
     expires_s: float = Field(default=60, ge=1, le=86_400, description="the device refuses it when it comes later")
 
@@ -133,7 +133,8 @@ async def _one(context: Context, site: str, device: str, command_id: str) -> Com
 
 
 def _view(row: Mapping[str, Any]) -> CommandView:
-    of = GroupCommand if row["group_name"] else Command
+    # A plan is pushed to the members of a group by name; other commands are one message to all of them.
+    of = GroupCommand if GroupCommand.SCHEMA in row["payload"][:200] else Command
     command: Command | GroupCommand = of.model_validate_json(row["payload"])
     status = row["status"]
     if status in ("created", "sent") and command.expires is not None and command.expires < utc_now():

@@ -11,6 +11,8 @@ from service.commands import CommandDesk
 from service.feed import Feed
 from service.ingest import Ingest
 from service.metrics import Metrics
+from service.pushes import PushDesk
+from service.rollout.desk import RolloutDesk
 from service.store.alert_rows import Channels
 from service.store.batch import AlertChange
 from service.store.database import Database
@@ -23,6 +25,8 @@ class Context:
     broker: Broker
     ingest: Ingest
     commands: CommandDesk
+    pushes: PushDesk
+    rollouts: RolloutDesk
     feed: Feed
     tokens: TokenDesk
     site: str | None

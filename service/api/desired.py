@@ -49,7 +49,7 @@ class Ancestor(BaseModel):
 
 
 class Lineage(BaseModel):
-    """Newest first; each version's parent is in the list, down to the pre-trained one."""
+    """What served, newest first; each version's parent is further down, to the pre-trained one of its plan."""
 
     items: list[Ancestor]
 
@@ -123,40 +123,59 @@ async def _view(context: Context, site: str, device: str) -> DesiredView:
 
 
 async def _lineage(context: Context, site: str, device: str) -> list[Ancestor]:
+    """In the order in which the device said it: a pushed plan begins a line of its own, and numbers may come again."""
     cut = Cut(limit=5000, newest=True)
-    states = await device_series(context.database, site, device, [Kind.STATE], cut)
-    adaptations = await device_series(context.database, site, device, [Kind.ADAPTATION], cut)
-    plans: dict[int, str] = {}
-    found: dict[int, Ancestor] = {}
-    for row in states:
-        state = State.model_validate_json(row.payload)
-        version = state.weights_version
-        if version is None:
-            continue
-        if state.plan_hash:
-            plans.setdefault(version, state.plan_hash)
-        found.setdefault(version, _pre_trained(version, state.time))
-    for row in adaptations:
-        run = Adaptation.model_validate_json(row.payload)
-        found.setdefault(run.from_version, _pre_trained(run.from_version, run.time))
-        if run.phase is Phase.COMMITTED and run.to_version is not None:
-            found[run.to_version] = Ancestor(
-                version=run.to_version,
-                parent=run.from_version,
-                origin="adapted",
-                since=run.time,
-                plan_hash=None,
-                adaptation_id=run.adaptation_id,
-                trigger=run.trigger.value,
-                mode=run.mode,
-                train_windows=run.train_windows,
-                guard=run.guard,
-            )
-    return [
-        found[version].model_copy(update={"plan_hash": plans.get(version)}) for version in sorted(found, reverse=True)
+    rows = [
+        *await device_series(context.database, site, device, [Kind.STATE], cut),
+        *await device_series(context.database, site, device, [Kind.ADAPTATION], cut),
     ]
+    read: dict[str, type[State | Adaptation]] = {Kind.STATE.value: State, Kind.ADAPTATION.value: Adaptation}
+    told = sorted((read[row.kind].model_validate_json(row.payload) for row in rows), key=lambda m: (m.boot, m.seq))
+    found: list[Ancestor] = []
+    runs: Ancestor | None = None
+    for message in told:
+        if isinstance(message, State):
+            version = message.weights_version
+            if version is None:
+                continue
+            if runs is None or (runs.version, runs.plan_hash) != (version, message.plan_hash):
+                if runs is not None and runs.version == version and runs.plan_hash is None:
+                    runs.plan_hash = message.plan_hash
+                    continue
+                runs = _earlier(found, message) or _pre_trained(version, message.plan_hash, message.time)
+                found.append(runs)
+        elif isinstance(message, Adaptation):
+            if runs is None:
+                runs = _pre_trained(message.from_version, None, message.time)
+                found.append(runs)
+            if message.phase is Phase.COMMITTED and message.to_version is not None:
+                runs = _adapted(message, message.to_version, runs.plan_hash)
+                found.append(runs)
+    return found[::-1]
 
 
-def _pre_trained(version: int, since: datetime) -> Ancestor:
-    nothing = dict.fromkeys(("parent", "plan_hash", "adaptation_id", "trigger", "mode", "train_windows", "guard"))
-    return Ancestor.model_validate({"version": version, "origin": "pre-trained", "since": since, **nothing})
+def _earlier(found: list[Ancestor], state: State) -> Ancestor | None:
+    """Weights that come back, by a roll back or with their plan."""
+    same = [one for one in found if (one.version, one.plan_hash) == (state.weights_version, state.plan_hash)]
+    return same[-1].model_copy(update={"since": state.time}) if same else None
+
+
+def _adapted(run: Adaptation, version: int, plan_hash: str | None) -> Ancestor:
+    return Ancestor(
+        version=version,
+        parent=run.from_version,
+        origin="adapted",
+        since=run.time,
+        plan_hash=plan_hash,
+        adaptation_id=run.adaptation_id,
+        trigger=run.trigger.value,
+        mode=run.mode,
+        train_windows=run.train_windows,
+        guard=run.guard,
+    )
+
+
+def _pre_trained(version: int, plan_hash: str | None, since: datetime) -> Ancestor:
+    nothing = dict.fromkeys(("parent", "adaptation_id", "trigger", "mode", "train_windows", "guard"))
+    fields = {"version": version, "origin": "pre-trained", "since": since, "plan_hash": plan_hash}
+    return Ancestor.model_validate({**fields, **nothing})

@@ -61,7 +61,10 @@ class Form:
         """SQLite: as SQLAlchemy's DateTime writes it."""
         if not self._is_sqlite:
             return value
-        return value.astimezone(UTC).isoformat(" ", "microseconds")[:26]
+        text = value.isoformat(" ", "microseconds")
+        if not text.endswith("+00:00"):  # nearly all of them are UTC as they come
+            text = value.astimezone(UTC).isoformat(" ", "microseconds")
+        return text[:26]
 
     def value(self, value: Any) -> Any:
         if isinstance(value, datetime):

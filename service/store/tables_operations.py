@@ -136,3 +136,70 @@ tokens = Table(
     Column("created_by", String(100), nullable=False),
     _when("revoked", nullable=True),
 )
+
+#: Plans and weights files that may be pushed, by what is in them.
+plan_files = Table(
+    "plan_files",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("size", BIG, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
+
+#: A plan with the weights that devices begin with, as somebody has handed it in.
+plans = Table(
+    "plans",
+    metadata,
+    Column("id", BIG, primary_key=True),
+    _text("name"),
+    Column("plan", String(64), ForeignKey("plan_files.sha256"), nullable=False),
+    Column("weights", String(64), ForeignKey("plan_files.sha256"), nullable=True),
+    #: The plan's own hash, which devices report.
+    _text("plan_hash"),
+    _text("model"),
+    _when("created"),
+    Column("created_by", String(100), nullable=False),
+    UniqueConstraint("name", name="plans_named_once"),
+    sqlite_autoincrement=True,
+)
+
+#: A new plan on its way through a fleet, share by share.
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("id", BIG, primary_key=True),
+    _text("site"),
+    _text("group_name"),
+    Column("plan", BIG, ForeignKey("plans.id"), nullable=False),
+    Column("return_to", BIG, ForeignKey("plans.id"), nullable=True),
+    #: `running`, `paused`, `returning`, `stopped`, `done`
+    Column("state", String(16), nullable=False),
+    #: From 0; each has a share of the devices.
+    Column("stage", BIG, nullable=False, server_default="0"),
+    Column("looks", BIG, nullable=False, server_default="0"),
+    Column("settings", Text, nullable=False),
+    #: The newest comparison, as JSON; null before there is one.
+    Column("verdict", Text, nullable=True),
+    Column("reason", String(500), nullable=False, server_default=""),
+    _when("created"),
+    Column("created_by", String(100), nullable=False),
+    _when("stage_began"),
+    _when("changed"),
+    sqlite_autoincrement=True,
+)
+
+rollout_devices = Table(
+    "rollout_devices",
+    metadata,
+    Column("rollout", BIG, ForeignKey("rollouts.id", ondelete="CASCADE"), primary_key=True),
+    Column("device", String(64), primary_key=True),
+    Column("stage", BIG, nullable=False),
+    #: `waiting`, `asked`, `running`, `failed`, `no_answer`, `returning`, `returned`, `not_returned`
+    Column("state", String(16), nullable=False),
+    Column("command_id", String(64), nullable=True),
+    _when("asked", nullable=True),
+    _when("changed", nullable=True),
+    #: Telemetry counts for the new plan from here on.
+    _when("counts_from", nullable=True),
+    Column("detail", String(500), nullable=False, server_default=""),
+)

@@ -102,7 +102,7 @@ async def shelf(keeper: Keeper, mosquitto: Mosquitto) -> AsyncIterator[Shelf]:
 @pytest.fixture
 def streaming(settings: AgentSettings, tmp_path: Path) -> AgentSettings:
     """A real wearable in the agent's process, and a stream that is longer than any test."""
-    changes = {"calibrate_windows": None, "adapt": "never", "trials": 4000, "sessions": (1,), "speed": 150.0}
+    changes = {"calibrate_windows": None, "adapt": "never", "trials": 2000, "sessions": (1,), "speed": 150.0}
     return settings.model_copy(update={**changes, **model(tmp_path)})
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from schemas.adaptation import Adaptation, Guard, Phase, TrainingMemory, Trigger
 from schemas.base import Sequenced
-from schemas.command import Reply
+from schemas.command import Reply, ReplyStatus
 from schemas.drift import DriftAlert, Evidence
 from schemas.fault import Fault, FaultKind
 from schemas.health import Health, WearableHealth
@@ -75,7 +75,7 @@ class Story:
         yield self.fault(active=False)
         yield from self.adapt(committed=False)
         yield from self.days(30, accuracy=0.9, frozen=0.5)
-        yield self.health()
+        yield self.health(battery=0.62)
 
     def state(self, state: DeviceState) -> Published:
         return self._make(
@@ -83,6 +83,7 @@ class Story:
             state=state,
             model="epidenet-2x1000",
             classes=["rest", "left", "right"],
+            channels=["ch1", "ch2"],
             weights_version=self.version,
         )
 
@@ -111,6 +112,7 @@ class Story:
             windows=PER_PERIOD,
             windows_dropped=0,
             windows_faulty=faulty,
+            channel_faults={"ch2": {FaultKind.FLAT_LINE: faulty}} if faulty else {},
             labelled=labelled,
             correct=correct,
             frozen_correct=sum(self._random.random() < frozen for _ in range(labelled)),
@@ -190,6 +192,7 @@ class Story:
             duration_s=14.2,
             guard=guard,
             memory=memory,
+            energy_mj=42.7,
             from_version=self.version,
             to_version=self.version + 1 if committed else None,
             reason="" if committed else "not better on the held-out windows (21 of 40 right, 22 before)",
@@ -225,6 +228,9 @@ class Story:
                 connected=True, firmware="0.1.0", boot=1, weights_version=self.version, battery=battery
             ),
         )
+
+    def reply(self, command_id: str, status: ReplyStatus, detail: str = "") -> Published:
+        return self._make(Reply, command_id=command_id, status=status, detail=detail)
 
     def _make(self, of: type[Sequenced], /, **fields: Any) -> Published:
         self._seq += 1

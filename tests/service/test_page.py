@@ -70,6 +70,11 @@ async def test_the_page_shows_drift_alert_and_recovery_and_commands_reach_the_de
         await expect(lead).to_contain_text("The whole network was fine-tuned on the device in 83.4 KB")
         await expect(page.locator("[aria-label=Alerts]")).to_contain_text("The signal has drifted since window 600")
         await expect(page.locator("[aria-label=Memory]")).to_contain_text("125.3 KB")
+        await expect(page.locator("[aria-label=Memory]")).to_contain_text("85.4 mJ")
+        await expect(page.locator(".meta", has_text="battery 62 %")).to_be_visible()
+        quality = page.locator("[aria-label='Sensor quality']")
+        await expect(quality.locator("tr", has_text="ch1")).to_contain_text("100 %")
+        await expect(quality.locator("tr", has_text="ch2")).to_contain_text("An electrode gives a flat line, 12")
 
         # Arrow keys walk along the lines.
         await chart.focus()
@@ -166,8 +171,9 @@ async def test_the_page_fits_a_phone_and_has_a_dark_side(
         await device.drain()
     await page.set_viewport_size({"width": 375, "height": 800})
     await page.emulate_media(color_scheme="dark")
-    for path in ("/", "/#/lab/band-1"):
+    for path in ("/", "/#/lab/band-1", "/#/alerts", "/#/rollouts"):
         await page.goto(supervisor.url + path)
         await expect(page.locator("h1")).to_be_visible()
-        assert await page.evaluate("document.documentElement.scrollWidth") <= 375
+        await expect(page.locator(".stack")).not_to_have_count(0)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 375, path
     assert await page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(14, 19, 25)"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
 import os
 import sqlite3
 import time
@@ -12,9 +14,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from playwright.async_api import Page, async_playwright, expect
 
+from schemas.command import ReplyStatus
+from tests.agent.real import model
 from tests.brokers import Mosquitto
 from tests.service.devices import SenderWithLog
 from tests.service.story import Story
@@ -156,11 +161,95 @@ async def test_alerts_are_taken_up_and_resolved_on_the_page_and_no_view_has_a_se
     await expect(runs).to_have_count(2)
     await expect(runs.nth(1)).to_contain_text("22 → 36 of 40")
     assert await serious_findings(page) == []
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 1280
     if folder := os.environ.get("BIOTRAIN_SCREENSHOTS"):
         await page.screenshot(path=f"{folder}/device-{scheme}.png", full_page=True)
         await page.goto(f"{supervisor.url}/#/alerts")
         await page.get_by_role("button", name="All").click()
+        await expect(page.locator(".list li")).to_have_count(3)
         await page.screenshot(path=f"{folder}/alerts-{scheme}.png")
+        await page.set_viewport_size({"width": 375, "height": 800})
+        await page.goto(f"{supervisor.url}/#/lab/band-1")
+        await expect(page.locator("h1")).to_have_text("band-1")
+        await page.screenshot(path=f"{folder}/device-phone-{scheme}.png", full_page=True)
+
+
+async def ask(supervisor: SupervisorProcess, path: str, body: Any = None) -> Any:
+    async with httpx.AsyncClient(base_url=supervisor.url, timeout=10) as client:
+        answer = await (client.get(path) if body is None else client.post(path, json=body))
+        assert answer.is_success, answer.text
+        return answer.json()
+
+
+async def answer_done(supervisor: SupervisorProcess, sender: SenderWithLog, story: Story, device: str) -> None:
+    """As the device that has done what it was last asked for."""
+    newest = (await ask(supervisor, f"/api/devices/lab/{device}/commands?limit=1"))["items"][0]
+    await sender.send([story.reply(newest["command_id"], ReplyStatus.DONE, "plan 0a1b2c3d4e5f runs")])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_a_roll_out_is_begun_watched_and_stopped_on_the_page(
+    scheme: Any, mosquitto: Mosquitto, supervisor: SupervisorProcess, page: Page, tmp_path: Path
+) -> None:
+    await page.emulate_media(color_scheme=scheme)
+    names = [f"band-{number}" for number in range(1, 5)]
+    plan, weights = (path.read_bytes() for path in model(tmp_path).values())
+    async with contextlib.AsyncExitStack() as stack, asyncio.timeout(90):
+        senders = {name: await stack.enter_async_context(SenderWithLog(mosquitto.port, device=name)) for name in names}
+        stories = {name: Story(device=name, seed=number) for number, name in enumerate(names)}
+        for name, sender in senders.items():
+            await sender.broker.next_connection()
+            await sender.send([stories[name].state_now(), *stories[name].days(40, accuracy=0.9, frozen=0.9)])
+            await sender.drain()
+        files = {"plan": base64.b64encode(plan).decode(), "weights": base64.b64encode(weights).decode()}
+        number = (await ask(supervisor, "/api/plans", {"name": "eog-3", **files}))["id"]
+        await page.goto(f"{supervisor.url}/#/rollouts")
+        await expect(page.locator("h1")).to_have_text("Roll-outs")
+        await expect(page.locator("main")).to_contain_text("None yet")
+
+        # A plan that costs accuracy is stopped by itself.
+        quick = {"settle_s": 0, "min_labelled": 100, "hold_s": 0, "shares": [0.25, 1.0]}
+        begun = await ask(supervisor, "/api/rollouts", {"site": "lab", "plan": number, "settings": quick})
+        canary = next(one["device"] for one in begun["devices"] if one["state"] == "asked")
+        first = page.get_by_role("region", name="Roll-out 1")
+        await expect(first).to_contain_text("1 asked")
+        await answer_done(supervisor, senders[canary], stories[canary], canary)
+        await expect(first).to_contain_text("1 has it")
+        for name in names:
+            worse = 0.5 if name == canary else 0.9
+            await senders[name].send(stories[name].days(20, accuracy=worse, frozen=0.9))
+        await expect(first).to_contain_text("accuracy changed by -", timeout=15_000)
+        await answer_done(supervisor, senders[canary], stories[canary], canary)
+        await expect(first).to_contain_text("stopped and returned", timeout=15_000)
+        await expect(first).to_contain_text("1 returned")
+        await expect(page.locator("#alert-count")).to_have_text("1")
+
+        # Another one, begun, held and stopped by hand; all of it works from the keyboard.
+        await page.get_by_label("Site").fill("lab")
+        await page.get_by_label("Site").press("Enter")
+        second = page.get_by_role("region", name="Roll-out 2")
+        await expect(second).to_contain_text("under way")
+        await page.get_by_role("button", name="Pause: roll-out 2").press("Enter")
+        await expect(second).to_contain_text("paused by anybody")
+        await page.get_by_role("button", name="Resume: roll-out 2").press("Enter")
+        await expect(second).to_contain_text("under way")
+        assert await serious_findings(page) == []
+        if folder := os.environ.get("BIOTRAIN_SCREENSHOTS"):
+            await page.screenshot(path=f"{folder}/rollouts-{scheme}.png", full_page=True)
+            await page.goto(supervisor.url)
+            await expect(page.locator("a.device")).to_have_count(4)
+            await page.screenshot(path=f"{folder}/overview-{scheme}.png")
+            await page.goto(f"{supervisor.url}/#/rollouts")
+            await expect(second).to_contain_text("under way")
+            await page.set_viewport_size({"width": 375, "height": 800})
+            await page.screenshot(path=f"{folder}/rollouts-phone-{scheme}.png", full_page=True)
+        await page.set_viewport_size({"width": 375, "height": 800})
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 375
+        stop = page.get_by_role("button", name="Stop and return: roll-out 2")
+        await stop.press("Enter")
+        await expect(stop).to_have_text("Really stop and return?")
+        await stop.press("Enter")
+        await expect(second).to_contain_text("stopped by anybody")
 
 
 async def test_the_page_asks_for_a_token_where_one_is_needed(tmp_path: Path, mosquitto: Mosquitto, page: Page) -> None:

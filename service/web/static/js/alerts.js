@@ -7,7 +7,7 @@ import { dayTime } from "./format.js";
 const TONES = { info: "", warning: "drift", critical: "bad" };
 const RULES = {
   drift: "Drift", adaptation_failed: "Adaptation failed", adaptation_rolled_back: "Rolled back", sensor_fault: "Sensor fault",
-  device_silent: "Silent", low_battery: "Low battery", messages_missing: "Messages missing",
+  device_silent: "Silent", low_battery: "Low battery", messages_missing: "Messages missing", rollout_stopped: "Roll-out stopped",
 };
 const STATES = { open: ["open", "bad"], acknowledged: ["taken up", "busy"], resolved: ["resolved", "good"] };
 const CHOICES = [["Open", ["open"]], ["Not resolved", ["open", "acknowledged"]], ["All", []]];
@@ -58,7 +58,10 @@ export class AlertView {
   }
 
   async load() {
-    ({ items: this.items } = await api.fleetAlerts(this.states, PAGE));
+    const { states } = this;
+    const { items } = await api.fleetAlerts(states, PAGE);
+    if (states !== this.states) return; // somebody has chosen others meanwhile
+    this.items = items;
     this.full = this.items.length === PAGE;
     this.draw();
   }

@@ -26,6 +26,12 @@ export const beginSession = (token) => send("POST", "/api/session", { token });
 export const device = (site, name) => ask(root(site, name));
 export const series = (site, name, kind, limit) => ask(`${root(site, name)}/${kind}?newest=true&limit=${limit}`);
 export const alerts = (site, name) => ask(`/api/alerts?site=${encodeURIComponent(site)}&device=${encodeURIComponent(name)}&limit=100`);
+export const plans = () => ask("/api/plans");
+export const pushPlan = (site, name, body) => send("POST", `${root(site, name)}/plan`, body);
+export const rollouts = () => ask("/api/rollouts");
+export const rollout = (id) => ask(`/api/rollouts/${id}`);
+export const beginRollout = (body) => send("POST", "/api/rollouts", body);
+export const actOnRollout = (id, what) => send("POST", `/api/rollouts/${id}/${what}`, {});
 export const commands = (site, name) => ask(`${root(site, name)}/commands?limit=5`);
 export const command = (site, name, verb) =>
   ask(`${root(site, name)}/commands`, {

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { h } from "./dom.js";
 import { time } from "./format.js";
 
-const NAMES = { adapt: "Adapt now", roll_back: "Roll back", ping: "Ping" };
+const NAMES = { adapt: "Adapt now", roll_back: "Roll back", ping: "Ping", push_plan: "Push a plan" };
 const STATUS = {
   created: ["on its way", ""], sent: ["sent, waiting for the device", "busy"], not_sent: ["not sent: no broker", "bad"],
   no_reply: ["no reply in time", "bad"], accepted: ["accepted, working on it", "busy"], done: ["done", "good"],
@@ -27,7 +27,35 @@ export class Controls {
       h("h2", {}, "Commands"),
       h("div", { class: "buttons" }, this.adapt, this.back, this.pause),
       h("p", { class: "hint" }, "Adapt now fine-tunes on the device with its newest labelled windows. Roll back returns to the weights from before the last commit, byte for byte."),
-      this.step, this.message, this.list);
+      this.planForm(), this.step, this.message, this.list);
+  }
+
+  planForm() {
+    this.plan = h("select", { id: "push-plan", "aria-label": "Plan to push" });
+    this.push = h("button", { type: "button", class: "small", onclick: () => this.pushPlan() }, "Push this plan");
+    this.runs = h("p", { class: "hint" });
+    return h("details", { ontoggle: () => this.fillPlans() }, h("summary", {}, "Push a plan"), this.runs, h("div", { class: "row-buttons" }, this.plan, this.push));
+  }
+
+  async fillPlans() {
+    const chosen = this.plan.value;
+    const { items } = await api.plans();
+    this.plan.replaceChildren(...items.map((one) => h("option", { value: one.id, selected: String(one.id) === chosen }, `${one.name} (${one.model})`)), h("option", { value: "back" }, "the plan from before"));
+  }
+
+  async pushPlan() {
+    const body = this.plan.value === "back" ? { back: true } : { plan: Number(this.plan.value) };
+    this.push.disabled = true;
+    this.message.className = "hint";
+    this.message.textContent = "";
+    try {
+      await api.pushPlan(this.site, this.device, body);
+    } catch (error) {
+      this.message.className = "hint bad";
+      this.message.textContent = error.message;
+    }
+    this.push.disabled = false;
+    await this.refresh();
   }
 
   // Kept for the device: one that is away finds it when it comes back.
@@ -44,6 +72,8 @@ export class Controls {
 
   showDesired(wanted) {
     this.wanted = wanted;
+    const plan = wanted.reported?.plan;
+    this.runs.textContent = plan?.plan_hash ? `Plan ${plan.plan_hash.slice(0, 12)} runs with weights version ${plan.weights_version}.${plan.step !== "running" && plan.detail ? ` ${plan.detail}` : ""}` : "The device has not told which plan runs.";
     this.pause.textContent = wanted.settings.paused ? "Resume" : "Pause";
     this.step.textContent = wanted.settings.paused
       ? `Paused: no adaptation begins by itself.${wanted.in_step ? "" : " The device has not confirmed it yet."}`

@@ -11,8 +11,9 @@ import { happenings } from "./happenings.js";
 import { figures, lead, summary } from "./headline.js";
 import { explanation, legend, table } from "./legend.js";
 import { memoryCard } from "./memory.js";
+import { qualityCard } from "./quality.js";
 import { DeviceModel, adaptations, points } from "./model.js";
-import { stateWords } from "./words.js";
+import { batteryWords, stateWords } from "./words.js";
 
 const RANGES = [["All", Infinity], ["Last 500", 500], ["Last 200", 200]];
 // [path, kind, rows]
@@ -24,7 +25,7 @@ export class DeviceView {
     this.model = new DeviceModel(site, device);
     this.chart = new Chart();
     this.controls = new Controls(site, device);
-    this.parts = Object.fromEntries(["head", "lead", "figures", "choices", "legend", "table", "memory", "alerts", "runs", "events"].map((name) => [name, h("div", {})]));
+    this.parts = Object.fromEntries(["head", "lead", "figures", "choices", "legend", "table", "memory", "quality", "alerts", "runs", "events"].map((name) => [name, h("div", {})]));
     this.build();
   }
 
@@ -39,7 +40,7 @@ export class DeviceView {
             p.legend, this.chart.element, explanation(), h("details", {}, h("summary", {}, "The newest points as a table"), p.table)),
           h("section", { class: "card", "aria-label": "Adaptations" }, h("h2", {}, "Adaptations"), p.runs),
           h("section", { class: "card", "aria-label": "What happened" }, h("h2", {}, "What happened"), scroll("events"))),
-        h("div", { class: "stack" }, this.controls.element, p.memory,
+        h("div", { class: "stack" }, this.controls.element, p.quality, p.memory,
           h("section", { class: "card", "aria-label": "Alerts" }, h("h2", {}, "Alerts"), scroll("alerts"))))));
   }
 
@@ -92,7 +93,8 @@ export class DeviceView {
     this.parts.legend.replaceChildren(legend(all.some((point) => point.frozen !== null)));
     this.chart.show(shown, run.events, `Accuracy and drift statistic over ${count(shown.length)} reports. ${this.parts.lead.textContent} Arrow keys move along the line.`);
     this.parts.table.replaceChildren(table(shown));
-    this.parts.memory.replaceChildren(memoryCard(lastMemory));
+    this.parts.memory.replaceChildren(memoryCard(lastMemory, adaptations(run.events)));
+    this.parts.quality.replaceChildren(qualityCard(run.rows, run.events, this.model.state?.channels ?? []));
     this.parts.runs.replaceChildren(adaptationTable(run.events));
     this.parts.events.replaceChildren(happenings(run.events));
   }
@@ -100,7 +102,7 @@ export class DeviceView {
   head() {
     const { known, model } = this;
     const [words, tone] = stateWords(model.state ?? known.state, known.online, known.last_seen);
-    const facts = [known.wearer && `worn by ${known.wearer}`, model.state?.model, model.health?.wearable?.firmware && `firmware ${model.health.wearable.firmware}`, `heard ${ago(known.last_seen)}`];
+    const facts = [known.wearer && `worn by ${known.wearer}`, model.state?.model, model.health?.wearable?.firmware && `firmware ${model.health.wearable.firmware}`, batteryWords(model.health?.wearable ?? known.health?.wearable), `heard ${ago(known.last_seen)}`];
     document.title = `${this.device} · biotrain`;
     return h("div", {},
       h("nav", { class: "crumb", "aria-label": "Breadcrumb" }, h("a", { href: "#/" }, "Fleet"), ` / ${this.site}`),

@@ -17,6 +17,8 @@ export function bytes(value) {
   return `${count(value)} bytes`;
 }
 
+export const millijoules = (value) => (value === null || value === undefined ? "–" : value >= 1000 ? `${(value / 1000).toFixed(2)} J` : `${value.toPrecision(3)} mJ`);
+
 export function ago(value) {
   const seconds = Math.max(0, (Date.now() - new Date(value)) / 1000);
   if (seconds < 10) return "just now";

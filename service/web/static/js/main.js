@@ -7,6 +7,9 @@ import { h } from "./dom.js";
 import { listen } from "./live.js";
 import { login } from "./login.js";
 import { Overview } from "./overview.js";
+import { RolloutView } from "./rollouts.js";
+
+const VIEWS = { alerts: AlertView, rollouts: RolloutView };
 
 const root = document.getElementById("main");
 let view = null;
@@ -15,9 +18,9 @@ let opened = 0;
 function route() {
   const [site, device] = location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
   view?.close();
-  view = site && device ? new DeviceView(root, site, device) : site === "alerts" ? new AlertView(root) : new Overview(root);
+  view = site && device ? new DeviceView(root, site, device) : site in VIEWS ? new VIEWS[site](root) : new Overview(root);
   for (const link of document.querySelectorAll(".top nav a"))
-    if (link.hash === `#/${site === "alerts" ? site : ""}`) link.setAttribute("aria-current", "page");
+    if (link.hash === `#/${site in VIEWS ? site : ""}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   window.scrollTo(0, 0);
   load();

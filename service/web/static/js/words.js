@@ -9,7 +9,7 @@ const STATES = {
   adapting: ["Fine-tuning on the device", "busy"], wearable_lost: ["Wearable not reachable", "bad"],
   finished: ["Finished", ""], offline: ["Offline", ""],
 };
-const FAULTS = {
+export const FAULTS = {
   flat_line: "An electrode gives a flat line", saturation: "The amplifier is saturated", not_finite: "Values are not numbers",
   mains_hum: "Mains hum", windows_lost: "Windows were lost", wearable_lost: "The wearable is not reachable",
   disconnected: "An electrode is off", electrode_pop: "An electrode jumps", swapped_electrodes: "Two electrodes are exchanged",
@@ -30,6 +30,13 @@ export function stateWords(state, online, lastSeen) {
   if (!state) return online ? ["Online", "good"] : ["Unknown", ""];
   if (!online && !["finished", "offline"].includes(state.state)) return ["Not connected", "bad"];
   return STATES[state.state] ?? [state.state, ""];
+}
+
+// "battery 42 %, charging, 31 °C"; null where the wearable does not tell.
+export function batteryWords(wearable) {
+  if (wearable?.battery === null || wearable?.battery === undefined) return null;
+  const more = [wearable.charging && "charging", wearable.temperature_c != null && `${Math.round(wearable.temperature_c)} °C`];
+  return [`battery ${percent(wearable.battery)}`, ...more.filter(Boolean)].join(", ");
 }
 
 // { tone, sign, title, text, window, time } of one event; null for what is not worth a line.

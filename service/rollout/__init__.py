@@ -1,0 +1,1 @@
+"""A new plan on its way through a fleet, and back when accuracy falls."""
