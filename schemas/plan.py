@@ -15,6 +15,7 @@ from enum import IntEnum
 from typing import Any
 
 from schemas.errors import UserError
+from schemas.signature import SIGNATURE_BYTES, Signature, SignatureError, SignedKind, read_signature
 
 MAGIC = b"BTPL"
 VERSION = (2, 0)
@@ -123,6 +124,9 @@ class Plan:
     """What only people and hosts read: class and channel names, parameters, memory report."""
     hash: str
     """SHA-256 of the file without its signature: weights name their plan by it."""
+    signature: Signature | None = None
+    """The site's, as it stands in the file: nobody has checked it yet (`device_agent.trusted` does)."""
+    device_class: int = DEVICE_CLASS_GAP9
 
 
 def pack_plan(
@@ -201,14 +205,17 @@ def read_plan(file: bytes) -> Plan:
         raise PlanError("this is no plan file: it does not begin with BTPL; compile one with `biotrain plan --out`")
     fields = _HEADER.unpack_from(file)
     major, minor, length, crc, signed_length = fields[1:6]
+    block = file[signed_length:]
     if major != VERSION[0]:
         raise PlanError(
             f"the plan has format version {major}.{minor}, this biotrain reads {VERSION[0]}.x: compile the model again"
         )
-    if length != len(file) or not _HEADER_BYTES <= signed_length <= length:
+    if length != signed_length or length < _HEADER_BYTES or len(file) - length not in (0, SIGNATURE_BYTES):
         raise PlanError(f"the plan is cut or padded: it says {length} bytes and has {len(file)}; transfer it again")
     if _checksum(file[:signed_length]) != crc:
         raise PlanError("the plan has been altered: its checksum does not match; transfer or compile it again")
+    if fields[8] != DEVICE_CLASS_GAP9:
+        raise PlanError(f"the plan was made for devices of class {fields[8]}, ours are of class {DEVICE_CLASS_GAP9}")
     names: dict[str, Any] = {}
     for index in range(fields[27]):
         kind, offset, size, _ = _SECTION.unpack_from(file, _HEADER_BYTES + index * _SECTION.size)
@@ -229,4 +236,10 @@ def read_plan(file: bytes) -> Plan:
         batch=fields[28] or 1,
         batch_view=fields[29],
     )
-    return Plan(header, names, hashlib.sha256(file[:signed_length]).hexdigest())
+    signature = None
+    if block:
+        try:
+            signature = read_signature(block, SignedKind.PLAN)
+        except SignatureError as error:
+            raise PlanError(f"the plan: {error}") from None
+    return Plan(header, names, hashlib.sha256(file[:signed_length]).hexdigest(), signature, fields[8])

@@ -1,6 +1,6 @@
 # The build that the handshake tells: a digest of what every port shares, so that two ports of one source say the same.
 file(GLOB_RECURSE BT_SHARED CONFIGURE_DEPENDS ${BT_FIRMWARE}/runtime/*.[ch] ${BT_FIRMWARE}/protocol/*.[ch]
-     ${BT_FIRMWARE}/app/*.[ch] ${BT_FIRMWARE}/include/*.h)
+     ${BT_FIRMWARE}/app/*.[ch] ${BT_FIRMWARE}/trust/*.[ch] ${BT_FIRMWARE}/include/*.h)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${BT_SHARED})
 list(SORT BT_SHARED)
 set(BT_DIGESTS "")

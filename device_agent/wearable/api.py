@@ -55,6 +55,9 @@ class DeviceEventKind(IntEnum):
     WEARER_CHOSEN = 11
     WEARER_ERASED = 12
     FACTORY_RESET = 13
+    KEYS_TRUSTED = 14
+    REFUSED = 15
+    """A plan, weights, keys or a bank of its own that it does not trust: each reason once since boot."""
 
 
 @dataclass(frozen=True, slots=True)

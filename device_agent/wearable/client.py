@@ -32,6 +32,7 @@ from device_agent.wearable.transfer import download, read_before_ready, upload
 from device_agent.wearable.transport import Transport
 from schemas.link.frame import PROTOCOL, Frame, FrameKind
 from schemas.link.messages import (
+    DeviceKeys,
     EvaluationBody,
     Heartbeat,
     HelloAnswer,
@@ -220,6 +221,16 @@ class LinkWearable:
         await self._session.request(Opcode.FACTORY_RESET, pack_text(self.info.device_id), repeatable=False)
         await self._refresh()
 
+    async def keys(self) -> DeviceKeys:
+        """What the device trusts. Raises WearableError, as the next does."""
+        self._need(Capability.TRUST, "knows no keys, and takes what nobody has signed")
+        return DeviceKeys.from_bytes(await self._session.request(Opcode.KEYS))
+
+    async def trust(self, key_set: bytes, secret: bytes = b"") -> None:
+        """Trust this set of keys; the first one comes with 32 random bytes, of which the device makes its secret."""
+        self._need(Capability.TRUST, "knows no keys, and takes what nobody has signed")
+        await self._session.request(Opcode.TRUST, key_set + secret, repeatable=True)
+
     async def statistics(self) -> WearableStatistics:
         told = Statistics.from_bytes(await self._session.request(Opcode.STATISTICS))
         values = dict(told.values)
@@ -231,6 +242,7 @@ class LinkWearable:
             "events_refused": values.pop("events_refused"),
             "l1_bytes": values.pop("l1_bytes"),
             "l3_bytes": values.pop("l3_bytes"),
+            **{name: values.pop(name) for name in Statistics.LATER},
             "agent_frames_corrupt": self._session.frames_corrupt,
             "reconnections": self._session.reconnections,
         }

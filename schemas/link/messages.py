@@ -143,6 +143,8 @@ class Info:
 class Statistics:
     """Named counters, in the order of the firmware; later firmware adds at the end."""
 
+    LATER: ClassVar[tuple[str, ...]] = ("plans_refused", "weights_refused", "keys_refused", "banks_refused")
+    """Since 0.3.0; nothing is counted before."""
     NAMES: ClassVar[tuple[str, ...]] = (
         "windows",
         "ring_windows",
@@ -162,6 +164,7 @@ class Statistics:
         "events_refused",
         "l1_bytes",
         "l3_bytes",
+        *LATER,
     )
     uptime_us: int
     values: dict[str, int]
@@ -176,9 +179,10 @@ class Statistics:
         if count > 1000 or len(data) < 12 + 4 * count:
             raise MessageError("statistics are cut")
         values = struct.unpack_from(f"<{count}I", data, 12)
-        if count < len(cls.NAMES):
-            raise MessageError(f"statistics: {count} counters, expected {len(cls.NAMES)}")
-        return cls(uptime, dict(zip(cls.NAMES, values, strict=False)))
+        least = len(cls.NAMES) - len(cls.LATER)
+        if count < least:
+            raise MessageError(f"statistics: {count} counters, expected {least} or more")
+        return cls(uptime, dict.fromkeys(cls.LATER, 0) | dict(zip(cls.NAMES, values, strict=False)))
 
 
 def pack_text(text: str) -> bytes:
@@ -187,6 +191,35 @@ def pack_text(text: str) -> bytes:
     if len(encoded) > 255 or b"\0" in encoded:
         raise MessageError(f"{text!r} is no name: at most 255 bytes, none of them zero")
     return bytes([len(encoded)]) + encoded
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceKeys:
+    """What a wearable trusts."""
+
+    HEAD: ClassVar[struct.Struct] = struct.Struct("<BII")
+    mode: int
+    """0: development, it has no keys and takes anything; 1: only what its site has signed; 2: its keys were lost."""
+    number: int
+    """Of its set of keys."""
+    plan_number: int
+    """Of the newest plan that it took: it refuses older ones."""
+    site: str
+    key_ids: tuple[str, ...]
+    """16 hex digits each."""
+
+    def to_bytes(self) -> bytes:
+        head = self.HEAD.pack(self.mode, self.number, self.plan_number) + pack_text(self.site)
+        return head + bytes([len(self.key_ids)]) + b"".join(map(bytes.fromhex, self.key_ids))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        mode, number, plan_number = _unpack(cls.HEAD, data, "keys")
+        site, at = _text(data, cls.HEAD.size)
+        ids = data[at + 1 :]
+        if len(data) <= at or len(ids) < 8 * data[at]:
+            raise MessageError("the list of keys is cut")
+        return cls(mode, number, plan_number, site, tuple(ids[8 * i : 8 * i + 8].hex() for i in range(data[at])))
 
 
 @dataclass(frozen=True, slots=True)

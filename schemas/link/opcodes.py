@@ -32,6 +32,10 @@ class Opcode(IntEnum):
     ERASE_WEARER = 20
     FACTORY_RESET = 21
     """With the device's own name, so that nothing does it by accident."""
+    KEYS = 22
+    """Which keys are trusted."""
+    TRUST = 23
+    """Trust these instead."""
 
 
 class LinkObject(IntEnum):
@@ -52,6 +56,8 @@ class Capability(IntFlag):
     """A fit carries settings behind its windows; plans that train over a whole batch are trained."""
     WEARERS = 1 << 1
     """Several people's weights on one device; erasing one of them; factory reset."""
+    TRUST = 1 << 2
+    """Keys of a site: signed plans and weights, and nothing else from then on."""
 
 
 #: The plan's optimiser, as a wearable tells it and a fit may ask for it; 0: none of these, or whichever it is.

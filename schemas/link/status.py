@@ -29,6 +29,12 @@ class Status(IntEnum):
     INCOMPLETE = 20
     TOO_MANY_WEARERS = 21
     UNKNOWN_WEARER = 22
+    WRONG_CLASS = 23
+    UNSIGNED = 24
+    UNKNOWN_KEY = 25
+    BAD_SIGNATURE = 26
+    OLDER_PLAN = 27
+    FOREIGN_WEIGHTS = 28
 
 
 #: What each means to a person, and what to do.
@@ -55,6 +61,14 @@ MEANING: dict[Status, str] = {
     Status.INCOMPLETE: "parts of the upload are missing",
     Status.TOO_MANY_WEARERS: "every place for a wearer is taken: erase one first",
     Status.UNKNOWN_WEARER: "no such wearer is known on this device",
+    Status.WRONG_CLASS: "the plan was made for another class of device: compile it for this one",
+    Status.UNSIGNED: "this device takes only what its site has signed: sign the file with `biotrain sign`",
+    Status.UNKNOWN_KEY: "the file was signed with a key that this device does not trust (any more): sign it with a key "
+    "of `biotrain certs keys`, or bring the device its site's newer keys with `biotrain trust`",
+    Status.BAD_SIGNATURE: "the file was altered after it was signed: transfer it again, or sign it again",
+    Status.OLDER_PLAN: "what runs was signed later: to go back to an older plan, sign it again with `biotrain sign`",
+    Status.FOREIGN_WEIGHTS: "the weights were neither signed for this device nor committed by it: sign them with "
+    "`biotrain sign`",
 }
 
 

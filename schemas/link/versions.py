@@ -27,7 +27,13 @@ RELEASES = (
         "it takes fits of SGD with momentum and decay only, no plans of exact batch norm, and keeps the weights of one "
         "person",
     ),
-    Release("0.2.0", 1, Capability.FIT_SETTINGS | Capability.WEARERS, ""),
+    Release(
+        "0.2.0",
+        1,
+        Capability.FIT_SETTINGS | Capability.WEARERS,
+        "it knows no keys, so it takes plans that nobody has signed, and none that somebody has",
+    ),
+    Release("0.3.0", 1, Capability.FIT_SETTINGS | Capability.WEARERS | Capability.TRUST, ""),
 )
 NEWEST = RELEASES[-1]
 

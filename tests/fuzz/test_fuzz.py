@@ -82,7 +82,7 @@ ENVIRONMENT = {"ASAN_OPTIONS": f"quarantine_size_mb={QUARANTINE_MB}:detect_leaks
 def build_link(repository: Path, into: Path, *, counted: bool) -> Path:
     """The wearable's C behind its link: under libFuzzer, or `counted`, as a program that sends noise."""
     firmware = repository / "device_agent/firmware"
-    parts = ("runtime/*.c", "runtime/kernels/*.c", "protocol/*.c", "app/*.c", "port/*.c", "port/host/*.c")
+    parts = ("runtime/*.c", "runtime/kernels/*.c", "protocol/*.c", "app/*.c", "trust/*.c", "port/*.c", "port/host/*.c")
     sources = [
         path for part in parts for path in sorted(firmware.glob(part)) if path.name not in ("main.c", "engine_handle.c")
     ]

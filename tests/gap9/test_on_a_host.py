@@ -45,7 +45,7 @@ class Chip:
 @pytest.fixture
 def chip(tmp_path: Path, repository: Path) -> Iterator[Chip]:
     firmware = repository / "device_agent" / "firmware"
-    parts = ("runtime/*.c", "runtime/kernels/*.c", "protocol/*.c", "app/*.c", "port/gap9/*.c")
+    parts = ("runtime/*.c", "runtime/kernels/*.c", "protocol/*.c", "app/*.c", "trust/*.c", "port/gap9/*.c")
     sources = [path for part in parts for path in sorted(firmware.glob(part))]
     sources.append(Path(__file__).with_name("pmsis_on_a_host.c"))
     # addresses of 32 bits, as on the chip; plain code, quickly compiled

@@ -24,7 +24,8 @@ bt_status bt_change(bt_app *app, bt_state next, bt_event event) {
 }
 
 static bt_status count_boot(bt_app *app) {
-    bt_status status = bt_store_open(&app->store, app->port);
+    bt_trust_open(app);
+    bt_status status = bt_store_open(&app->store, app->port, bt_has_keys(app) ? app->trust.secret : NULL);
     if (status == BT_OK) status = bt_event_log_open(&app->log, app->port);
     if (status != BT_OK) return status;
     const bt_event *told = &app->store.state.told;
@@ -123,11 +124,15 @@ uint64_t bt_app_next_due(const bt_app *app) {
 bool bt_app_sending(const bt_app *app) { return app->link.queued != 0; }
 
 bt_status bt_app_accept_plan(bt_app *app, const uint8_t *file, uint32_t length) {
-    return bt_model_accept_plan(app, file, length);
+    return bt_trust_refuse(app, BT_REFUSED_PLAN, bt_model_accept_plan(app, file, length));
 }
 
 bt_status bt_app_accept_weights(bt_app *app, const uint8_t *file, uint32_t length) {
-    return bt_model_accept_weights(app, file, length);
+    return bt_trust_refuse(app, BT_REFUSED_WEIGHTS, bt_model_accept_weights(app, file, length));
+}
+
+bt_status bt_app_take_keys(bt_app *app, const uint8_t *bytes, uint32_t length) {
+    return bt_trust_refuse(app, BT_REFUSED_KEYS, bt_trust_take(app, bytes, length));
 }
 
 bool bt_app_has_weights(const bt_app *app) { return app->has_weights; }

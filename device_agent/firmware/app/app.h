@@ -28,6 +28,7 @@ bool bt_app_sending(const bt_app *app);
 /* What a port with files of its own does at start. The same checks and events as over the link. */
 bt_status bt_app_accept_plan(bt_app *app, const uint8_t *file, uint32_t length);
 bt_status bt_app_accept_weights(bt_app *app, const uint8_t *file, uint32_t length);
+bt_status bt_app_take_keys(bt_app *app, const uint8_t *bytes, uint32_t length);
 bool bt_app_has_weights(const bt_app *app);
 
 #endif

@@ -8,7 +8,7 @@
 
 enum { MARK_BYTES = 12 }; /* counter, acknowledged index, CRC */
 
-_Static_assert(BT_AT_EVENTS + BT_EVENT_SLOTS * BT_EVENT_SLOT_BYTES <= BT_AT_PLANS, "events run into the plans");
+_Static_assert(BT_AT_EVENTS + BT_EVENT_SLOTS * BT_EVENT_SLOT_BYTES <= BT_AT_TRUST, "events run into the keys");
 
 void bt_event_pack(const bt_event *e, uint8_t out[BT_EVENT_BYTES]) {
     bt_writer w = {.start = out, .most = BT_EVENT_BYTES};

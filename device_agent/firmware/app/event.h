@@ -21,7 +21,9 @@ typedef enum bt_event_kind {
     BT_EVENT_ROLLED_BACK,
     BT_EVENT_WEARER_CHOSEN,
     BT_EVENT_WEARER_ERASED,
-    BT_EVENT_FACTORY_RESET
+    BT_EVENT_FACTORY_RESET,
+    BT_EVENT_KEYS_TRUSTED, /* these two: only from a device that has been given keys */
+    BT_EVENT_REFUSED       /* once for each reason since boot; the counters know how often */
 } bt_event_kind;
 
 enum {

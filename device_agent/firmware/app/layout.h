@@ -8,7 +8,9 @@ enum {
     BT_AT_STATE = 0,         /* two state records, a sector each */
     BT_AT_MARKS = 2 * 4096,  /* two acknowledgement marks, a sector each */
     BT_AT_EVENTS = 4 * 4096, /* BT_EVENT_SLOTS slots */
-    BT_AT_PLANS = 28 * 4096 + 4096,
+    BT_AT_TRUST = 28 * 4096, /* two records of the site's keys and the device's secret */
+    BT_TRUST_RECORD_BYTES = 2048,
+    BT_AT_PLANS = BT_AT_TRUST + 2 * BT_TRUST_RECORD_BYTES,
     BT_PLAN_SLOT_BYTES = 64 * 4096, /* the largest plan; the zoo's are below a tenth of it */
     BT_AT_BANKS = BT_AT_PLANS + 2 * BT_PLAN_SLOT_BYTES,
     BT_BANK_BYTES = 128 * 4096, /* the largest weights file */

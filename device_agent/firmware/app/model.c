@@ -1,6 +1,7 @@
 /* The plan and the weights that serve: accepted, committed, rolled back, and brought back at boot. */
 #include <string.h>
 
+#include "../runtime/bytes.h"
 #include "layout.h"
 #include "state.h"
 
@@ -55,12 +56,14 @@ static bt_status place_plan(bt_app *app, const uint8_t *file, uint32_t length) {
     return BT_OK;
 }
 
-/* A weights file that has been checked becomes what serves, in memory. */
-static void serve_file(bt_app *app, const uint8_t *file) {
-    memcpy(app->serving_header, file, BT_WEIGHTS_HEADER_BYTES);
-    memcpy(bt_engine_weights(&app->engine, BT_BANK_SERVING), file + BT_WEIGHTS_HEADER_BYTES, app->plan.weights_bytes);
+/* Weights that have been checked become what serves, in memory. */
+static void serve(bt_app *app, const uint8_t header[BT_WEIGHTS_HEADER_BYTES], const uint8_t *values) {
+    memcpy(app->serving_header, header, BT_WEIGHTS_HEADER_BYTES);
+    memcpy(bt_engine_weights(&app->engine, BT_BANK_SERVING), values, app->plan.weights_bytes);
     app->has_weights = true;
 }
+
+static void serve_file(bt_app *app, const uint8_t *file) { serve(app, file, file + BT_WEIGHTS_HEADER_BYTES); }
 
 /* Weights were written under this plan, or under one that they have everything in common with. */
 static bool belong(const bt_app *app, const bt_stored *which) {
@@ -77,25 +80,32 @@ static bt_status load_stored(bt_app *app, const bt_stored *which, uint8_t **out)
     if (!belong(app, which)) return BT_WRONG_PLAN;
     bt_status status = bt_store_read_weights(&app->store, which, file, app->bulk_upload.capacity);
     if (status != BT_OK) return status;
+    const uint8_t *values = file + BT_WEIGHTS_HEADER_BYTES;
+    /* of this device and this wearer, and this version of them: none that was put back, or brought from elsewhere */
+    if (!bt_trust_is_own(app, file, values, app->plan.weights_bytes) || (bt_has_keys(app) && bt_u32(file + 80) != which->version))
+        return bt_trust_refuse(app, BT_REFUSED_BANK, BT_FOREIGN_WEIGHTS);
     bt_plan plan = app->plan;
     memcpy(plan.hash, file + 16, BT_HASH_BYTES); /* an older build of the same model may stand there */
     status = bt_weights_open(&header, &plan, file, which->length);
     if (status != BT_OK) return status;
     memcpy(header.plan_hash, app->plan.hash, BT_HASH_BYTES);
-    bt_weights_seal(file, &header, file + BT_WEIGHTS_HEADER_BYTES);
+    bt_weights_seal(file, &header, values);
+    bt_trust_mark(app, file, values, app->plan.weights_bytes);
     *out = file;
     return BT_OK;
 }
 
 /* A bank that storage has damaged gives way to the one before, which is known and whole. */
-static bt_status serve_previous(bt_app *app) {
+static bt_status serve_previous(bt_app *app, const char *why) {
     bt_state next = app->store.state;
     uint8_t *file;
     bt_active(&next)->serving = bt_active(&next)->previous;
     bt_active(&next)->previous = (bt_stored){0};
     bt_status status = load_stored(app, &bt_active(&next)->serving, &file);
     if (status != BT_OK) return status;
-    status = bt_change(app, next, (bt_event){.kind = BT_EVENT_ROLLED_BACK, .detail = "bank damaged in storage"});
+    bt_event event = {.kind = BT_EVENT_ROLLED_BACK};
+    for (uint32_t i = 0; i + 1 < sizeof event.detail && why[i]; i++) event.detail[i] = why[i];
+    status = bt_change(app, next, event);
     if (status == BT_OK) serve_file(app, file);
     return status;
 }
@@ -108,7 +118,7 @@ bt_status bt_model_serve_stored(bt_app *app) {
     const bt_status status = load_stored(app, serving, &file);
     if (status == BT_OK)
         serve_file(app, file);
-    else if (serve_previous(app) == BT_OK)
+    else if (serve_previous(app, status == BT_FOREIGN_WEIGHTS ? "bank not of this device" : "bank damaged in storage") == BT_OK)
         return BT_OK;
     return status;
 }
@@ -120,6 +130,12 @@ bt_status bt_model_boot(bt_app *app) {
     if (!state->plan.length) return BT_NO_PLAN;
     bt_status status = bt_store_read_plan(&app->store, buffer->buffer, buffer->capacity);
     if (status == BT_OK) status = bt_plan_open(&probe, buffer->buffer, state->plan.length);
+    if (status == BT_OK && bt_has_keys(app)) { /* the state, which is this device's own, says which plan it took */
+        uint8_t digest[BT_HASH_BYTES];
+        bt_sha256(buffer->buffer, state->plan.length, digest);
+        if (memcmp(digest, state->plan_digest, sizeof digest) != 0) status = BT_BAD_SIGNATURE;
+        bt_trust_refuse(app, BT_REFUSED_PLAN, status);
+    }
     if (status == BT_OK) status = place_plan(app, buffer->buffer, state->plan.length);
     if (status != BT_OK) {
         bt_model_forget(app);
@@ -145,8 +161,12 @@ bt_status bt_model_accept_plan(bt_app *app, const uint8_t *file, uint32_t length
     if (length > BT_PLAN_SLOT_BYTES) return BT_NO_MEMORY;
     bt_status status = bt_plan_open(&probe, file, length);
     if (status != BT_OK) return status;
-    if (app->has_plan && app->plan.length == length && memcmp(app->plan.hash, probe.hash, BT_HASH_BYTES) == 0)
+    uint32_t number;
+    status = bt_trust_plan(app, &probe, &number, next.plan_digest);
+    if (status != BT_OK) return status;
+    if (app->has_plan && app->plan.length == length && memcmp(app->plan.file, file, length) == 0)
         return BT_OK; /* already in use: its weights stay */
+    if (number > next.plan_number) next.plan_number = number;
     if (!fits(app, &probe)) return BT_NO_MEMORY;
     if (!bt_has_room_to_tell(app)) return BT_LOG_FULL;
     status = bt_store_write_plan(&app->store, file, length, &next.plan);
@@ -168,25 +188,38 @@ bt_status bt_model_accept_plan(bt_app *app, const uint8_t *file, uint32_t length
     return BT_OK;
 }
 
+/* The block behind a weights file, which *length is then without; NULL when there is none. */
+static const uint8_t *signature_behind(const uint8_t *file, uint32_t *length) {
+    if (*length < BT_WEIGHTS_HEADER_BYTES + BT_SIGNATURE_BYTES) return NULL;
+    const uint32_t body = *length - BT_SIGNATURE_BYTES;
+    if (memcmp(file + body, "BTSG", 4) != 0 || bt_u32(file + 8) != body - BT_WEIGHTS_HEADER_BYTES) return NULL;
+    *length = body;
+    return file + body;
+}
+
 bt_status bt_model_accept_weights(bt_app *app, const uint8_t *file, uint32_t length) {
     bt_weights_header header;
     bt_state next = app->store.state;
     if (!app->has_plan) return BT_NO_PLAN;
     if (app->fit.running || app->evaluation.running) return BT_BUSY;
+    const uint8_t *block = signature_behind(file, &length), *values = file + BT_WEIGHTS_HEADER_BYTES;
     bt_status status = bt_weights_open(&header, &app->plan, file, length);
+    if (status == BT_OK) status = bt_trust_weights(app, file, length, block);
     if (status != BT_OK) return status;
+    uint8_t own[BT_WEIGHTS_HEADER_BYTES]; /* once let in, they are this device's */
+    memcpy(own, file, sizeof own);
+    bt_trust_mark(app, own, values, header.value_bytes);
     if (!bt_has_room_to_tell(app)) return BT_LOG_FULL;
     if (app->has_candidate) status = bt_model_discard(app);
     if (status != BT_OK) return status;
-    const uint8_t *values = file + BT_WEIGHTS_HEADER_BYTES;
-    status = bt_store_write_weights(&app->store, file, values, header.value_bytes, header.version,
+    status = bt_store_write_weights(&app->store, own, values, header.value_bytes, header.version,
                                     &bt_active(&next)->serving);
     if (status != BT_OK) return status;
     bt_active(&next)->serving.layout = bt_plan_layout(&app->plan);
     bt_active(&next)->previous = bt_active(&app->store.state)->serving;
     if (header.version >= next.next_version) next.next_version = header.version + 1;
     status = bt_change(app, next, (bt_event){.kind = BT_EVENT_WEIGHTS_WRITTEN, .weights_version = header.version});
-    if (status == BT_OK) serve_file(app, file);
+    if (status == BT_OK) serve(app, own, values);
     return status;
 }
 
@@ -210,6 +243,7 @@ bt_status bt_model_commit(bt_app *app, bool refine) {
     if (!app->has_candidate) return BT_WRONG_STATE;
     if (!bt_has_room_to_tell(app)) return BT_LOG_FULL;
     bt_model_candidate_header(app, header);
+    bt_trust_mark(app, header, bt_engine_weights(&app->engine, BT_BANK_CANDIDATE), app->plan.weights_bytes);
     bt_status status = bt_store_write_weights(&app->store, header, bt_engine_weights(&app->engine, BT_BANK_CANDIDATE),
                                               app->plan.weights_bytes, version, &bt_active(&next)->serving);
     if (status != BT_OK) return status;

@@ -80,6 +80,10 @@ static bt_status statistics(bt_app *app, bt_writer *w) {
         app->log.refused,
         app->memory->l1_used,
         app->memory->l3_used,
+        app->trust.refused[BT_REFUSED_PLAN], /* from here on: since 0.3.0 */
+        app->trust.refused[BT_REFUSED_WEIGHTS],
+        app->trust.refused[BT_REFUSED_KEYS],
+        app->trust.refused[BT_REFUSED_BANK],
     };
     bt_write_u64(w, bt_port_time_us(app->port));
     bt_write_u32(w, sizeof values / sizeof *values); /* later firmware adds at the end */
@@ -119,8 +123,8 @@ static bt_status end(bt_app *app, const bt_frame *frame, bt_reader *r, bt_writer
     if (status != BT_OK) return status;
     switch (object) {
         case BT_OBJECT_WINDOW: return bt_infer_window(app, upload->buffer, length, w);
-        case BT_OBJECT_PLAN: return bt_model_accept_plan(app, upload->buffer, length);
-        case BT_OBJECT_WEIGHTS: return bt_model_accept_weights(app, upload->buffer, length);
+        case BT_OBJECT_PLAN: return bt_app_accept_plan(app, upload->buffer, length);
+        case BT_OBJECT_WEIGHTS: return bt_app_accept_weights(app, upload->buffer, length);
         case BT_OBJECT_FIT: return bt_fit_request(app, upload->buffer, length);
         case BT_OBJECT_EVALUATION: return bt_evaluation_request(app, frame->id, upload->buffer, length);
         default: return BT_UNSUPPORTED;
@@ -234,6 +238,8 @@ static bt_status execute(bt_app *app, const bt_frame *frame, bt_writer *w) {
         case BT_OP_CHOOSE_WEARER: return with_version(app, bt_wearers_choose(app, &r), w);
         case BT_OP_ERASE_WEARER: return with_version(app, bt_wearers_erase(app, &r), w);
         case BT_OP_FACTORY_RESET: return bt_wearers_factory_reset(app, &r);
+        case BT_OP_KEYS: bt_trust_list(app, w); return BT_OK;
+        case BT_OP_TRUST: return bt_app_take_keys(app, r.at, r.left);
         default: return BT_UNSUPPORTED;
     }
 }
@@ -244,6 +250,7 @@ static bool remembered(const bt_frame *frame) {
         case BT_OP_INFO:
         case BT_OP_STATISTICS:
         case BT_OP_WEARERS:
+        case BT_OP_KEYS:
         case BT_OP_BEGIN:
         case BT_OP_READ:
         case BT_OP_REPLAY: return false;

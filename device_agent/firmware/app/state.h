@@ -13,7 +13,7 @@
 #include "store.h"
 #include "upload.h"
 
-#define BT_FIRMWARE "0.2.0"
+#define BT_FIRMWARE "0.3.0"
 #ifndef BT_BUILD
 #define BT_BUILD "unknown"
 #endif
@@ -49,6 +49,17 @@ typedef struct bt_evaluation {
     uint8_t predicted[BT_EVALUATE_MOST];
 } bt_evaluation;
 
+/* What is refused, counted since boot. */
+typedef enum bt_refused { BT_REFUSED_PLAN, BT_REFUSED_WEIGHTS, BT_REFUSED_KEYS, BT_REFUSED_BANK, BT_REFUSED_KINDS } bt_refused;
+
+typedef struct bt_trust {
+    bt_key_set keys;
+    uint8_t secret[BT_SECRET_BYTES]; /* leaves the device in no way */
+    uint32_t counter;                /* of writes of the record: the larger one counts */
+    uint32_t refused[BT_REFUSED_KINDS];
+    uint64_t told[BT_REFUSED_KINDS]; /* bits of the reasons that an event has told */
+} bt_trust;
+
 struct bt_app {
     bt_port *port;
     bt_memory *memory, mark; /* mark: what is in use without a plan */
@@ -65,6 +76,7 @@ struct bt_app {
     uint32_t event_cursor; /* index of the next event to send */
     uint64_t heartbeat_due;
 
+    bt_trust trust;
     bt_store store;
     bt_event_log log;
     bt_plan plan;
@@ -100,6 +112,22 @@ bool bt_has_room_to_tell(const bt_app *app);
 void bt_model_candidate_header(bt_app *app, uint8_t out[BT_WEIGHTS_HEADER_BYTES]);
 /* The weights before the last commit, into the candidate's place: only while that is free. */
 bt_status bt_model_load_previous(bt_app *app);
+
+/* trust.c: the site's keys, and who may change what runs */
+void bt_trust_open(bt_app *app);
+bool bt_has_keys(const bt_app *app);
+/* A plan that has been opened: its number and the digest of its file, both for the state, and whether it may run. */
+bt_status bt_trust_plan(const bt_app *app, const bt_plan *plan, uint32_t *number, uint8_t digest[BT_HASH_BYTES]);
+/* Weights from outside, `block` behind them or NULL: signed, or those of the plan's signature, or of this device. */
+bt_status bt_trust_weights(const bt_app *app, const uint8_t *file, uint32_t length, const uint8_t *block);
+/* Put the device's own code, for the active wearer, into the header of weights; and is it there? */
+void bt_trust_mark(const bt_app *app, uint8_t header[BT_WEIGHTS_HEADER_BYTES], const uint8_t *values, uint32_t bytes);
+bool bt_trust_is_own(const bt_app *app, const uint8_t *header, const uint8_t *values, uint32_t bytes);
+/* Counts it, and tells of each reason once. Returns `status`. */
+bt_status bt_trust_refuse(bt_app *app, bt_refused what, bt_status status);
+void bt_trust_list(const bt_app *app, bt_writer *w);
+/* A set of keys; the first one with 32 bytes of chance behind it. */
+bt_status bt_trust_take(bt_app *app, const uint8_t *bytes, uint32_t length);
 
 /* wearers.c: whose weights serve; nothing of a person is left when it is erased */
 bt_status bt_wearers_list(bt_app *app, bt_writer *w);

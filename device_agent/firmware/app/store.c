@@ -5,9 +5,12 @@
 #include "../protocol/wire.h"
 
 enum {
-    MAGIC = 0x42535443,
+    MAGIC_BEFORE_KEYS = 0x42535443,
+    MAGIC = 0x42535444,
     STORED_BYTES = 4 * 5,
-    RECORD_BYTES = 4 * 6 + STORED_BYTES + BT_WEARERS * (BT_WEARER_BYTES + 2 * STORED_BYTES) + BT_EVENT_BYTES + 4
+    RECORD_BYTES = 4 * 6 + STORED_BYTES + BT_WEARERS * (BT_WEARER_BYTES + 2 * STORED_BYTES) + BT_EVENT_BYTES + 4,
+    KEYED_BYTES = 4 + BT_HASH_BYTES, /* what came with MAGIC, in front of the CRC */
+    WHOLE_BYTES = RECORD_BYTES + KEYED_BYTES + BT_CODE_BYTES
 };
 
 static void write_stored(bt_writer *w, const bt_stored *s) {
@@ -28,11 +31,28 @@ static bt_stored read_stored(bt_reader *r) {
     return s;
 }
 
-static bool read_record(bt_port *port, uint32_t which, bt_state *out) {
-    uint8_t bytes[RECORD_BYTES];
-    if (bt_port_storage_read(port, BT_AT_STATE + which * BT_STORAGE_SECTOR, bytes, sizeof bytes)) return false;
-    bt_reader tail = {.at = bytes + RECORD_BYTES - 4, .left = 4}, r = {.at = bytes, .left = RECORD_BYTES};
-    if (bt_read_u32(&r) != MAGIC || bt_read_u32(&tail) != bt_crc32(0, bytes, RECORD_BYTES - 4)) return false;
+/* Of a whole record: zeros where there is no secret. */
+static void code_of(const uint8_t *secret, const uint8_t *bytes, uint8_t out[BT_CODE_BYTES]) {
+    bt_code code;
+    memset(out, 0, BT_CODE_BYTES);
+    if (!secret) return;
+    bt_code_begin(&code, secret);
+    bt_code_add(&code, bytes, WHOLE_BYTES - BT_CODE_BYTES);
+    bt_code_end(&code, out);
+}
+
+typedef enum found { NOTHING, A_STATE, OF_OTHER_KEYS } found;
+
+static found read_record(bt_port *port, uint32_t which, const uint8_t *secret, bt_state *out) {
+    uint8_t bytes[WHOLE_BYTES], code[BT_CODE_BYTES];
+    if (bt_port_storage_read(port, BT_AT_STATE + which * BT_STORAGE_SECTOR, bytes, sizeof bytes)) return NOTHING;
+    bt_reader r = {.at = bytes, .left = sizeof bytes};
+    const uint32_t magic = bt_read_u32(&r), end = RECORD_BYTES - 4 + (magic == MAGIC ? KEYED_BYTES : 0u);
+    bt_reader tail = {.at = bytes + end, .left = 4};
+    if ((magic != MAGIC && magic != MAGIC_BEFORE_KEYS) || bt_read_u32(&tail) != bt_crc32(0, bytes, end)) return NOTHING;
+    code_of(secret, bytes, code);
+    if (magic == MAGIC ? !bt_code_equal(code, bytes + WHOLE_BYTES - BT_CODE_BYTES) : secret != NULL) return OF_OTHER_KEYS;
+    memset(out, 0, sizeof *out);
     out->counter = bt_read_u32(&r);
     out->boot = bt_read_u32(&r);
     out->next_version = bt_read_u32(&r);
@@ -51,23 +71,30 @@ static bool read_record(bt_port *port, uint32_t which, bt_state *out) {
                    wearer->previous.place < BT_BANKS && wearer->previous.length <= BT_BANK_BYTES;
     }
     bt_event_unpack(&out->told, r.at);
-    return possible;
+    r.at += BT_EVENT_BYTES, r.left -= BT_EVENT_BYTES;
+    if (magic == MAGIC) {
+        out->plan_number = bt_read_u32(&r);
+        memcpy(out->plan_digest, r.at, sizeof out->plan_digest);
+    }
+    return possible ? A_STATE : NOTHING;
 }
 
-bt_status bt_store_open(bt_store *store, bt_port *port) {
+bt_status bt_store_open(bt_store *store, bt_port *port, const uint8_t *secret) {
     bt_state first, second;
     memset(store, 0, sizeof *store);
     store->port = port;
+    store->secret = secret;
     store->state.next_version = 1;
     if (bt_port_storage_size(port) < (uint32_t)BT_STORAGE_BYTES) return BT_STORAGE_FAILED;
-    const bool has_first = read_record(port, 0, &first), has_second = read_record(port, 1, &second);
-    if (has_first) store->state = first;
-    if (has_second && (!has_first || second.counter > first.counter)) store->state = second;
+    const found one = read_record(port, 0, secret, &first), two = read_record(port, 1, secret, &second);
+    if (one == A_STATE) store->state = first;
+    store->orphaned = !secret && one != A_STATE && two != A_STATE && (one == OF_OTHER_KEYS || two == OF_OTHER_KEYS);
+    if (two == A_STATE && (one != A_STATE || second.counter > first.counter)) store->state = second;
     return BT_OK;
 }
 
 bt_status bt_store_set(bt_store *store, bt_state next) {
-    uint8_t bytes[RECORD_BYTES];
+    uint8_t bytes[WHOLE_BYTES];
     bt_writer w = {.start = bytes, .most = sizeof bytes};
     next.counter = store->state.counter + 1;
     bt_write_u32(&w, MAGIC);
@@ -84,7 +111,11 @@ bt_status bt_store_set(bt_store *store, bt_state next) {
     }
     bt_event_pack(&next.told, bytes + w.length);
     w.length += BT_EVENT_BYTES;
+    bt_write_u32(&w, next.plan_number);
+    bt_write(&w, next.plan_digest, sizeof next.plan_digest);
     bt_write_u32(&w, bt_crc32(0, bytes, w.length));
+    code_of(store->secret, bytes, bytes + w.length);
+    if (store->orphaned) bytes[w.length] = 1; /* it stays so until it is reset */
     if (bt_port_storage_write(store->port, BT_AT_STATE + next.counter % 2 * BT_STORAGE_SECTOR, bytes, sizeof bytes))
         return BT_STORAGE_FAILED;
     store->state = next;

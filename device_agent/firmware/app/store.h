@@ -3,6 +3,7 @@
 #ifndef BIOTRAIN_STORE_H
 #define BIOTRAIN_STORE_H
 
+#include "../trust/trust.h"
 #include "biotrain/plan.h"
 #include "biotrain/port.h"
 #include "event.h"
@@ -31,19 +32,24 @@ typedef struct bt_state {
     uint32_t erasing; /* bits: wearers' banks, and BT_ERASE_PLANS: to be overwritten, whatever else happens first */
     bt_stored plan;
     bt_wearer wearer[BT_WEARERS];
+    uint32_t plan_number;               /* of its signature: an older one is refused, also after a reset */
+    uint8_t plan_digest[BT_HASH_BYTES]; /* SHA-256 of that plan's file with its signature */
     bt_event told; /* the event that belongs to this change: appended at boot if a cut came before the log had it */
 } bt_state;
 
 typedef struct bt_store {
     bt_port *port;
     bt_state state; /* as it is in storage */
+    /* Of a device with keys: then only a record with its code counts. NULL: only one without. */
+    const uint8_t *secret;
+    bool orphaned; /* all records have codes, and there is no secret: the keys have been lost */
 } bt_store;
 
 enum { BT_ERASE_PLANS = 1 << BT_WEARERS, BT_ERASE_ALL = 2 * BT_ERASE_PLANS - 1 };
 
 static inline bt_wearer *bt_active(bt_state *state) { return &state->wearer[state->active]; }
 
-bt_status bt_store_open(bt_store *store, bt_port *port);
+bt_status bt_store_open(bt_store *store, bt_port *port, const uint8_t *secret);
 /* Make `next` the state that counts: one write. On failure the old one still does. */
 bt_status bt_store_set(bt_store *store, bt_state next);
 

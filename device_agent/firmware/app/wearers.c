@@ -126,7 +126,10 @@ bt_status bt_wearers_factory_reset(bt_app *app, bt_reader *r) {
     if (!read_name(r, name) || strcmp(name, app->device_id) != 0) return BT_BAD_ARGUMENT;
     const bt_status busy = may_change(app);
     if (busy != BT_OK) return busy;
-    const bt_state next = {.boot = old.boot, .next_version = old.next_version, .erasing = BT_ERASE_ALL};
+    bt_state next = {.boot = old.boot, .next_version = old.next_version, .erasing = BT_ERASE_ALL};
+    next.plan_number = old.plan_number; /* a reset opens no way to older plans */
+    memcpy(next.plan_digest, old.plan_digest, sizeof next.plan_digest);
+    app->store.orphaned = false;
     const bt_status status = bt_change(app, next, (bt_event){.kind = BT_EVENT_FACTORY_RESET});
     if (status != BT_OK) return status;
     wipe_memory(app);

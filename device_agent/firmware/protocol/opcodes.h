@@ -23,7 +23,9 @@ typedef enum bt_opcode {
     BT_OP_WEARERS,
     BT_OP_CHOOSE_WEARER,
     BT_OP_ERASE_WEARER,
-    BT_OP_FACTORY_RESET
+    BT_OP_FACTORY_RESET,
+    BT_OP_KEYS, /* which keys are trusted */
+    BT_OP_TRUST /* trust these instead */
 } bt_opcode;
 
 /* What can be uploaded or read. */
@@ -40,7 +42,8 @@ typedef enum bt_object {
 enum {
     BT_CAN_FIT_SETTINGS = 1 << 0, /* a fit carries settings behind its windows; plans that train over a batch are trained */
     BT_CAN_WEARERS = 1 << 1,      /* several people's weights; erase; factory reset */
-    BT_CAPABILITIES = BT_CAN_FIT_SETTINGS | BT_CAN_WEARERS
+    BT_CAN_TRUST = 1 << 2,        /* keys of a site: signed plans and weights, refused otherwise */
+    BT_CAPABILITIES = BT_CAN_FIT_SETTINGS | BT_CAN_WEARERS | BT_CAN_TRUST
 };
 
 /* Numbers of the banks on the link. */

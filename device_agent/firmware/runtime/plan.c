@@ -1,6 +1,7 @@
 /* Reads and checks the parts of a plan file: header, sections, views. verify.c checks the program. */
 #include "biotrain/plan.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "bytes.h"
@@ -111,13 +112,16 @@ bt_status bt_plan_open(bt_plan *plan, const uint8_t *file, uint32_t length) {
     if (length < BT_PLAN_HEADER_BYTES || memcmp(file, "BTPL", 4) != 0) return BT_BAD_MAGIC;
     if (bt_u16(file + BT_AT_VERSION) != BT_PLAN_MAJOR) return BT_BAD_VERSION;
     const uint32_t signed_length = bt_u32(file + BT_AT_SIGNED_LENGTH);
-    if (bt_u32(file + BT_AT_LENGTH) != length || signed_length > length || signed_length < BT_PLAN_HEADER_BYTES ||
-        bt_u32(file + BT_AT_HEADER_BYTES) != BT_PLAN_HEADER_BYTES)
+    const bool is_signed = length >= BT_PLAN_SIGNATURE_BYTES && signed_length == length - BT_PLAN_SIGNATURE_BYTES;
+    if (bt_u32(file + BT_AT_LENGTH) != signed_length || (signed_length != length && !is_signed) ||
+        signed_length < BT_PLAN_HEADER_BYTES || bt_u32(file + BT_AT_HEADER_BYTES) != BT_PLAN_HEADER_BYTES)
         return BT_BAD_LENGTH;
     const uint32_t front = bt_crc32(0, file, BT_AT_CRC);
     if (bt_crc32(front, file + 16, signed_length - 16) != bt_u32(file + BT_AT_CRC)) return BT_BAD_CRC;
+    if (bt_u32(file + BT_AT_DEVICE_CLASS) != BT_DEVICE_CLASS) return BT_WRONG_CLASS;
     plan->file = file;
     plan->length = length;
+    plan->signature = is_signed ? file + signed_length : NULL;
     bt_status status = read_header(plan);
     if (status == BT_OK) status = read_sections(plan);
     if (status == BT_OK && plan->region_bytes[BT_REGION_CONST] != plan->constants_length) status = BT_BAD_PLAN;

@@ -7,9 +7,10 @@ enum {
     BT_PLAN_HEADER_BYTES = 256,
     BT_AT_MAGIC = 0,
     BT_AT_VERSION = 4, /* u16 major, u16 minor */
-    BT_AT_LENGTH = 8,  /* of the whole file */
+    BT_AT_LENGTH = 8,  /* without the signature */
     BT_AT_CRC = 12,    /* over [0, 12) and [16, signed length) */
-    BT_AT_SIGNED_LENGTH = 16, /* the signature stands from here to the end */
+    BT_AT_SIGNED_LENGTH = 16, /* the same: from here to the end stands the signature, if there is one */
+    BT_PLAN_SIGNATURE_BYTES = 128,
     BT_AT_HEADER_BYTES = 20,
     BT_AT_FLAGS = 24,
     BT_AT_DEVICE_CLASS = 28,

@@ -7,6 +7,7 @@
 
 #include "biotrain/status.h"
 
+enum { BT_DEVICE_CLASS = 1 }; /* what plans must be made for: GAP9, and its image on other ports */
 enum { BT_MAX_CLASSES = 64, BT_MAX_CHANNELS = 64, BT_HASH_BYTES = 32, BT_MODEL_NAME_BYTES = 32, BT_MAX_BATCH = 256 };
 
 /* Where a buffer lies. Offsets of a plan are relative to its region. */
@@ -42,6 +43,7 @@ typedef struct bt_plan {
     const uint8_t *file;
     uint32_t length;
     uint8_t hash[BT_HASH_BYTES]; /* SHA-256 of the file without its signature */
+    const uint8_t *signature;    /* the block behind it (trust/trust.h), not checked here; NULL: none */
     char model[BT_MODEL_NAME_BYTES];
     uint32_t channels, samples, classes;
     float sampling_rate_hz;
@@ -70,6 +72,7 @@ typedef struct bt_weights_header {
     uint8_t parent_hash[BT_HASH_BYTES]; /* SHA-256 of the parent's values; zero for pre-trained weights */
     uint32_t version, origin, value_bytes;
     char device_id[24];                 /* where they were adapted; "" for pre-trained ones */
+    uint8_t code[16];                   /* of the device that keeps them, over all this (app/trust.c); or zeros */
 } bt_weights_header;
 
 /* BT_WRONG_PLAN when they are not for this plan, BT_NOT_FINITE when a value is NaN or infinite. */

@@ -27,7 +27,13 @@
     X(BT_FORGOTTEN, 19)        /* a repeated request whose answer is no longer held: unknown */ \
     X(BT_INCOMPLETE, 20)       /* parts of an upload are missing; nothing was executed */    \
     X(BT_TOO_MANY_WEARERS, 21) /* erase one first */                                            \
-    X(BT_UNKNOWN_WEARER, 22)
+    X(BT_UNKNOWN_WEARER, 22)                                                                    \
+    X(BT_WRONG_CLASS, 23)      /* made for another class of device */                           \
+    X(BT_UNSIGNED, 24)         /* this device takes only what its site has signed */            \
+    X(BT_UNKNOWN_KEY, 25)      /* signed with a key that this device does not trust (any more) */ \
+    X(BT_BAD_SIGNATURE, 26)    /* altered, or not signed by who it says */                      \
+    X(BT_OLDER_PLAN, 27)       /* a plan, or set of keys, from before the one in use */         \
+    X(BT_FOREIGN_WEIGHTS, 28)  /* neither signed for this device nor committed by it */
 
 #define BT_STATUS_ENUM(name, number) name = (number),
 typedef enum bt_status { BT_STATUS_LIST(BT_STATUS_ENUM) BT_STATUS_COUNT } bt_status;
