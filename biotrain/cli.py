@@ -34,6 +34,8 @@ COMMANDS = {
     "homeassistant": "Devices in Home Assistant, by MQTT discovery.",
     "broker": "An MQTT broker for trying things out.",
     "certs": "A site's certificate authority: make, renew and revoke certificates; who may do what.",
+    "sign": "Sign a plan or weights with a site's key, so that devices and agents take them.",
+    "trust": "Which keys a wearable trusts; give it those of its site.",
     "doctor": "What is wrong with a deployment, and what to do about it.",
     "bench": "How fast a training step is here, and how many instructions it takes on the device.",
     "schema": "Write the JSON Schemas and the AsyncAPI document of all messages.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from device_agent.trusted import TrustedKeys
 from device_agent.wearable.api import WearableInfo
 from schemas.errors import UserError
 from schemas.plan import Plan, read_plan
@@ -20,12 +21,15 @@ class Admitted:
     weights_hash: str | None
 
 
-def admit(plan_file: bytes, weights_file: bytes | None, info: WearableInfo) -> Admitted:
-    """Raises UserError: damaged, weights of another plan, or windows of another shape than those that are streamed.
+def admit(
+    plan_file: bytes, weights_file: bytes | None, info: WearableInfo, trusted: TrustedKeys | None = None
+) -> Admitted:
+    """Raises UserError: damaged, not signed by one of the keys that are trusted, weights of another plan, or windows of
+    another shape than those that are streamed.
 
     A change of shape or of classes is another source, and so another start of the agent.
     """
-    plan = read_plan(plan_file)
+    plan = read_plan(plan_file) if trusted is None else trusted.check_plan(plan_file)
     header = plan.header
     classes = tuple(map(str, plan.names.get("classes", ()))) or info.classes
     comparisons: list[tuple[str, object, object]] = [
@@ -41,4 +45,6 @@ def admit(plan_file: bytes, weights_file: bytes | None, info: WearableInfo) -> A
                 "agent anew with a source that fits it"
             )
     weights = None if weights_file is None else read_weights(weights_file, plan.hash)
+    if weights_file is not None and trusted is not None:
+        trusted.check_weights(weights_file, plan_file, info.device_id)
     return Admitted(plan, plan_file, weights_file, None if weights is None else weights.hash)

@@ -58,6 +58,10 @@ class Context:
         self.statistics: WearableStatistics | None = None
         """As the heartbeat heard them last."""
         self.source_health: Callable[[], SourceHealth | None] = lambda: None
+        self.trust = ""
+        """What the wearable trusts: one of `keys.MODES`, "" where its firmware knows no keys."""
+        self.refused = 0
+        """Plans and weights that the agent itself did not let through, since it was started."""
         self.doing = DeviceState.STARTING
         self.stream_over = False
         """No more windows will come."""

@@ -17,6 +17,7 @@ from device_agent.outbox import Draft
 from device_agent.telemetry import Period
 from device_agent.wearable.api import WearableError, WearableLost
 from schemas.fault import FaultKind
+from schemas.link.messages import Statistics
 from schemas.topics import Kind
 
 _log = structlog.get_logger("agent")
@@ -78,6 +79,8 @@ class Heartbeat:
             except WearableError as error:
                 _log.debug("no statistics", reason=str(error))
         known, info = context.statistics, context.info
+        refused = {name: known.extra.get(name, 0) if known else 0 for name in Statistics.LATER}
+        refused["plans_refused"] += context.refused
         fields: dict[str, Any] = {
             "uptime_s": time.monotonic() - self._began_s,
             "last_seq": outbox.last_seq,
@@ -93,6 +96,8 @@ class Heartbeat:
                 "ring_windows": known.ring_windows if known else 0,
                 "events_pending": known.events_pending if known else 0,
                 "frames_corrupt": known.frames_corrupt if known else 0,
+                "trust": context.trust,
+                **refused,
                 "battery": context.conditions.read(known).battery,
             },
         }

@@ -7,11 +7,13 @@ from pathlib import Path
 import structlog
 
 from device_agent.context import Context
+from device_agent.keys import look_at_keys
 from device_agent.plan_files import PlanFiles, digest
 from device_agent.settings import AgentSettings
 from device_agent.sources.registry import Material
 from device_agent.sources.source import Layout
 from device_agent.state import Pushed
+from device_agent.trusted import TrustedKeys
 from device_agent.wearable.api import Wearable, WearableError, WearableInfo, WearableLost
 from device_agent.wearer import choose_wearer
 from schemas.errors import UserError
@@ -51,6 +53,8 @@ async def _open(context: Context, wearable: Wearable, material: Material, files:
 async def _bring_plan(context: Context, wearable: Wearable, files: PlanFiles) -> None:
     """Plan and weights of the agent's start, or those that were pushed since."""
     settings, state = context.settings, context.state
+    trusted = TrustedKeys.of(settings.trusted_keys)
+    context.trust = await look_at_keys(wearable, trusted)
     new_stream = state.anchor_s is None and not state.calibrated and state.in_flight is None
     plan = None if settings.plan is None else _read(settings.plan, "--plan")
     pushed = state.plan.pushed
@@ -60,6 +64,8 @@ async def _bring_plan(context: Context, wearable: Wearable, files: PlanFiles) ->
         # What was pushed outranks the start's options, as long as they are those of then.
         plan, new_stream = files.load(pushed.plan), False
     if plan is not None and (not wearable.info.plan_hash or await wearable.read_plan() != plan):
+        if trusted is not None:
+            trusted.check_plan(plan)
         _log.info("writing the plan to the wearable", bytes=len(plan))
         await wearable.write_plan(plan)
         new_stream = new_stream or pushed is None
@@ -71,6 +77,8 @@ async def _bring_plan(context: Context, wearable: Wearable, files: PlanFiles) ->
     if new_stream or not wearable.info.weights_version:
         first = _first_weights(settings, pushed, files)
         if first is not None:
+            if trusted is not None:
+                trusted.check_weights(first, await wearable.read_plan(), wearable.info.device_id)
             await wearable.write_weights(first)
     if settings.wearer is not None and not wearable.info.weights_version:
         raise UserError(

@@ -19,7 +19,8 @@ from device_agent.outbox import Draft
 from device_agent.plan_fetch import PlanFetch
 from device_agent.plan_files import PlanFiles, digest
 from device_agent.state import Before, Pushed
-from device_agent.wearable.api import Bank, Wearable, WearableError, WearableLost
+from device_agent.trusted import TrustedKeys
+from device_agent.wearable.api import Bank, Wearable, WearableError, WearableInfo, WearableLost
 from schemas.command import ReplyStatus
 from schemas.errors import UserError
 from schemas.plan_push import PlanStep, PlanWish
@@ -111,7 +112,7 @@ class PlanChange:
             return "the plan that it was to give up does not run here"
         plan, weights = await self._bytes_of(wish)
         wearable = await self._link.up()
-        wanted = admit(plan, weights, wearable.info)
+        wanted = self._admit(plan, weights, wearable.info)
         pushed = kept.before.pushed if wish.back and kept.before is not None else _name(plan, weights)
         if kept.report.step is not PlanStep.WRITING:
             if not wish.back and wearable.info.plan_hash == wanted.plan.hash and kept.pushed == pushed:
@@ -157,6 +158,14 @@ class PlanChange:
         assert found[0] is not None
         return found[0], found[1]
 
+    def _admit(self, plan: bytes, weights: bytes | None, info: WearableInfo) -> Admitted:
+        """Raises UserError, and counts it."""
+        try:
+            return admit(plan, weights, info, TrustedKeys.of(self._context.settings.trusted_keys))
+        except UserError:
+            self._context.refused += 1
+            raise
+
     async def _remember(self, wearable: Wearable) -> Before:
         """What to go back to."""
         plan = await wearable.read_plan()
@@ -186,7 +195,7 @@ class PlanChange:
         while True:
             wearable = await self._link.up()
             try:
-                await self._write(wearable, admit(plan, weights, wearable.info), back=True)
+                await self._write(wearable, self._admit(plan, weights, wearable.info), back=True)
                 await self._take_up(wearable)
             except WearableLost:
                 self._link.lost(wearable)

@@ -40,6 +40,9 @@ class AgentSettings(BaseModel):
     broker: str = "127.0.0.1"
     identity: Path | None = Field(default=None, description="folder with certificate and key; TLS when it is given")
     state_dir: Path = Path("agent-state")
+    trusted_keys: Path | None = Field(
+        default=None, description="the site's: only plans and weights signed with them go to the wearable"
+    )
     plan: Path | None = None
     weights: Path | None = None
 

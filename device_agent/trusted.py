@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from schemas.errors import UserError
-from schemas.plan import DEVICE_CLASS_GAP9, Plan, read_plan
-from schemas.signature import KeySet, Signature, SignatureError, body_of, read_key_sets
+from schemas.plan import Plan, read_plan
+from schemas.signature import DEVICE_CLASS_GAP9, KeySet, Signature, SignatureError, body_of, read_key_sets
 from schemas.weights import Origin, Weights, read_weights
 
 
@@ -35,6 +35,12 @@ class TrustedKeys:
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror}): name the site's trusted.keys") from None
         return cls(read_key_sets(content))
+
+    @classmethod
+    def of(cls, path: Path | None) -> TrustedKeys | None:
+        """Read anew each time, so that a newer file counts without a restart; None: whoever started the agent trusts
+        what it is given."""
+        return None if path is None else cls.load(path)
 
     def check_plan(self, file: bytes) -> Plan:
         """Raises UserError unless the site has signed it for our class of device."""

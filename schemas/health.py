@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,14 @@ class WearableHealth(Payload):
     ring_windows: int = Field(default=0, ge=0, description="labelled windows kept for training")
     events_pending: int = Field(default=0, ge=0, description="events of its log that the agent has not acknowledged")
     frames_corrupt: int = Field(default=0, ge=0)
+    trust: Literal["", "development", "signed", "lost"] = Field(
+        default="",
+        description="development: it has no keys and takes any plan; signed: only its site's; lost: keys damaged",
+    )
+    plans_refused: int = Field(default=0, ge=0, description="by the wearable since its boot, or by the agent itself")
+    weights_refused: int = Field(default=0, ge=0)
+    keys_refused: int = Field(default=0, ge=0)
+    banks_refused: int = Field(default=0, ge=0, description="weights in its storage that are not its own")
     battery: float | None = Field(default=None, ge=0, le=1, description="charge of the battery, where it can tell")
 
 

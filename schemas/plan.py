@@ -15,11 +15,10 @@ from enum import IntEnum
 from typing import Any
 
 from schemas.errors import UserError
-from schemas.signature import SIGNATURE_BYTES, Signature, SignatureError, SignedKind, read_signature
+from schemas.signature import DEVICE_CLASS_GAP9, SIGNATURE_BYTES, Signature, SignatureError, SignedKind, read_signature
 
 MAGIC = b"BTPL"
 VERSION = (2, 0)
-DEVICE_CLASS_GAP9 = 1
 NO_VIEW = 0xFFFF
 NO_FEATURES = 0xFFFFFFFF
 _HEADER = struct.Struct("<4sHHIIIIII32sIIIf8IIIIIIIII")

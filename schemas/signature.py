@@ -129,7 +129,7 @@ class KeySet:
 
 
 def read_key_sets(file: bytes) -> tuple[KeySet, ...]:
-    """All sets of a site, oldest first: a device that has been away takes one after the other. Raises SignatureError."""
+    """All sets of a site, oldest first: a device that has been away takes each in turn. Raises SignatureError."""
     found: list[KeySet] = []
     while file:
         if len(file) < _SET.size or file[:4] != b"BTKS" or file[4] != _FORMAT or not 1 <= file[5] <= MOST_KEYS:

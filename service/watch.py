@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -164,7 +165,21 @@ class Watch:
                     select(func.count(), func.count().filter(devices.c.connected)).select_from(devices)
                 )
             ).one()
+            told = [json.loads(row[0]) for row in await connection.execute(select(devices.c.health)) if row[0]]
+        wearables = [health.get("wearable", {}) for health in told]
+        refused = {
+            f"{what}_refused": (
+                f"{what.capitalize()} that devices did not trust, as they last told",
+                sum(wearable.get(f"{what}_refused", 0) for wearable in wearables),
+            )
+            for what in ("plans", "weights", "keys", "banks")
+        }
         self._metrics.gauges = {
+            **refused,
+            "devices_without_keys": (
+                "Devices in development mode: they take any plan",
+                sum(wearable.get("trust") == "development" for wearable in wearables),
+            ),
             "alerts_open": ("Alerts that nobody has taken up", by_state.get("open", 0)),
             "alerts_acknowledged": ("Alerts that somebody has taken up", by_state.get("acknowledged", 0)),
             "devices": ("Devices ever heard of", known),

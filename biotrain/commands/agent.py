@@ -57,6 +57,9 @@ def main(
     outbox_quota: Annotated[
         float, typer.Option(help="MB for messages that nobody has stored; above it telemetry is thinned, no event.")
     ] = 64.0,
+    trusted_keys: Annotated[
+        Path | None, typer.Option(help="The site's trusted.keys: only what they have signed goes to the wearable.")
+    ] = None,
     plan: Annotated[Path | None, typer.Option(help="Written to the wearable when it holds another.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Written to the wearable when a new stream begins.")] = None,
     source: Annotated[str, typer.Option(help="Where windows come from; docs/sources.md has all.")] = "simulator",
@@ -135,6 +138,7 @@ def main(
                 "state_dir": state_dir,
                 "outbox_quota_mb": outbox_quota,
                 "key_file": key_file,
+                "trusted_keys": trusted_keys,
                 "plan": plan,
                 "weights": weights,
                 "source": source,

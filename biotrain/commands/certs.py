@@ -27,6 +27,9 @@ class Action(StrEnum):
     REVOKE = "revoke"
     LIST = "list"
     MOSQUITTO = "mosquitto"
+    SIGNING_KEY = "signing-key"
+    RETIRE = "retire"
+    KEYS = "keys"
 
 
 def main(
@@ -34,7 +37,7 @@ def main(
         Action,
         typer.Argument(
             help="init an authority; issue, renew or revoke a certificate; make a request for one where its key shall "
-            "stay; list all; write the mosquitto configuration."
+            "stay; list all; write the mosquitto configuration. Make a signing-key, retire one, list the keys."
         ),
     ],
     role: Annotated[Role | None, typer.Argument(help="Whose: of a broker, device, supervisor or viewer.")] = None,
@@ -64,6 +67,7 @@ def main(
     state_dir: Annotated[Path, typer.Option(help="mosquitto: where the broker keeps its state.")] = Path(
         "/var/lib/mosquitto"
     ),
+    key: Annotated[str | None, typer.Option(help="retire: the signing key's id.")] = None,
     passphrase: Annotated[
         str | None,
         typer.Option(envvar="BIOTRAIN_CA_PASSPHRASE", show_envvar=True, hidden=True, help="Of the authority's key."),
@@ -84,6 +88,8 @@ def main(
         biotrain certs issue supervisor main
         biotrain certs mosquitto --out certs/broker/mosquitto.conf
         biotrain certs revoke device left-arm
+        biotrain certs signing-key
+        biotrain certs retire --key 91d4d1c0a76d0d37
     """
     if find_spec("cryptography") is None:
         raise UserError("certificates need the package cryptography: install it with `pip install 'biotrain[trust]'`")
@@ -97,6 +103,8 @@ def main(
             _say({"site": site, "dir": str(folder)}, f"authority of {site} in {folder}", as_json)
         case Action.REQUEST:
             _request(_principal(role, name), out, as_json)
+        case Action.SIGNING_KEY | Action.RETIRE | Action.KEYS:
+            _signing(action, Authority.open(folder, passphrase), passphrase, key, as_json)
         case Action.LIST:
             _list(Authority.open(folder, passphrase), as_json)
         case Action.MOSQUITTO:
@@ -118,6 +126,27 @@ def main(
                 f"now give the broker the new {authority.broker_folder} and send it SIGHUP"
             )
             _say({"revoked": [entry.model_dump(mode="json") for entry in gone]}, words, as_json)
+
+
+def _signing(action: Action, authority: Authority, passphrase: str | None, key: str | None, as_json: bool) -> None:
+    from biotrain.trust.signing import SigningKeys
+
+    keys = SigningKeys(authority.folder, authority.register.site, passphrase)
+    if action is Action.RETIRE and key is None:
+        raise UserError("retire: which key? add --key ID; `biotrain certs keys` lists them")
+    with authority.lock():
+        made = keys.add() if action is Action.SIGNING_KEY else None
+        if action is Action.RETIRE and key is not None:
+            keys.retire(key)
+    sets = keys.sets
+    newest = sets[-1].key_ids if sets else ()
+    retired = [each for each in dict.fromkeys(i for s in sets for i in s.key_ids) if each not in newest]
+    told = {"trusted": list(newest), "retired": retired, "number": len(sets), "file": str(keys.trusted)}
+    words = [f"{made or key}: {'made' if made else 'retired'}"] if action is not Action.KEYS else []
+    words += [f"{each}  trusted" for each in newest] + [f"{each}  retired" for each in retired]
+    if action is not Action.KEYS:
+        words.append(f"now give {keys.trusted} to agents (--trusted-keys), and to devices with `biotrain trust`")
+    _say(told, "\n".join(words) or "no signing keys: make one with `biotrain certs signing-key`", as_json)
 
 
 def _principal(role: Role | None, name: str | None) -> Principal:

@@ -23,6 +23,9 @@ def main(
     page: Annotated[str | None, typer.Option(help="A running supervisor's address, http://HOST:PORT.")] = None,
     state_dir: Annotated[Path | None, typer.Option(help="The agent's state.")] = None,
     wearable: Annotated[str | None, typer.Option(help="The wearable, as the agent names it.")] = None,
+    trusted_keys: Annotated[
+        Path | None, typer.Option(help="The site's trusted.keys: do they fit the wearable and its plan?")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all findings as one JSON object.")] = False,
 ) -> None:
     """Check a deployment: packages, clock, ports, broker, database, permissions, wearable.
@@ -41,7 +44,7 @@ def main(
     from biotrain.logging import configure_logging
 
     configure_logging("error")
-    deployment = Deployment(broker, identity, store, listen, page, state_dir, wearable)
+    deployment = Deployment(broker, identity, store, listen, page, state_dir, wearable, trusted_keys)
     findings: list[Finding] = []
     for finding in run_checks(deployment):
         findings.append(finding)

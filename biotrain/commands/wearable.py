@@ -21,6 +21,9 @@ def main(
     log: Annotated[Path | None, typer.Option(help="JSON line for each event of the device's own log.")] = None,
     plan: Annotated[Path | None, typer.Option(help="Plan to start with, where storage holds another or none.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Weights to start with, where storage holds none.")] = None,
+    trusted_keys: Annotated[
+        Path | None, typer.Option(help="The site's trusted.keys: from then on it takes only what they have signed.")
+    ] = None,
     device_id: Annotated[str, typer.Option(help="At most 23 letters.")] = "wearable-1",
     record: Annotated[
         Path | None, typer.Option(help="Recording (.npz) that the device plays to itself when asked to record.")
@@ -58,6 +61,10 @@ def main(
         raise UserError("--cores is for --port riscv: on this computer the wearable is one thread")
     if uart and port is Port.HOST:
         raise UserError("--uart is for --port riscv: on this computer the link goes to --listen or --serial itself")
+    if trusted_keys is not None and port is Port.RISCV:
+        raise UserError(
+            "--trusted-keys is for this computer's port: give the emulated one its keys with `biotrain trust`"
+        )
     recording = None if record is None else _convert(record, storage)
     if port is Port.RISCV:
         from biotrain.riscv.wearable import RiscvWearable
@@ -67,7 +74,7 @@ def main(
         ).run()
     else:
         _become_host_wearable(
-            storage, listen, serial, log, plan, weights, device_id, recording, speed, watchdog, as_json
+            storage, listen, serial, log, trusted_keys, plan, weights, device_id, recording, speed, watchdog, as_json
         )
 
 
@@ -76,6 +83,7 @@ def _become_host_wearable(
     listen: str,
     serial: Path | None,
     log: Path | None,
+    trusted_keys: Path | None,
     plan: Path | None,
     weights: Path | None,
     device_id: str,
@@ -102,7 +110,7 @@ def _become_host_wearable(
     ]
     if serial is not None:
         words += ["--serial", str(serial)]
-    for option, file in (("--log", log), ("--plan", plan), ("--weights", weights)):
+    for option, file in (("--log", log), ("--trusted-keys", trusted_keys), ("--plan", plan), ("--weights", weights)):
         if file is not None:
             words += [option, str(file)]
     if recording is not None:

@@ -37,3 +37,4 @@ class Deployment:
     page: str | None = None
     state_dir: Path | None = None
     wearable: str | None = None
+    trusted_keys: Path | None = None

@@ -18,7 +18,16 @@ from schemas.errors import UserError
 WEARABLE_IMAGE, TRAINING_IMAGE = "biotrain-wearable.elf", "biotrain-training.elf"
 COMPILER, EMULATOR = "riscv64-unknown-elf-gcc", "qemu-system-riscv32"
 _PACKAGES = "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc"
-_SOURCES = ("build.cmake", "include/**/*", "runtime/**/*", "protocol/*", "app/*", "trust/*", "port/*.[ch]", "port/riscv/*")
+_SOURCES = (
+    "build.cmake",
+    "include/**/*",
+    "runtime/**/*",
+    "protocol/*",
+    "app/*",
+    "trust/*",
+    "port/*.[ch]",
+    "port/riscv/*",
+)
 
 
 def image(name: str) -> Path:

@@ -51,7 +51,7 @@ class Authority:
         authority = cls(folder, passphrase)
         key = x509.new_key()
         certificate = x509.new_authority(site, key, days)
-        with authority._lock():
+        with authority.lock():
             Register(site=site).save(folder / _REGISTER)
             write_whole(folder / CA_FILE, x509.to_pem(certificate))
             write_whole(folder / _KEY, x509.key_to_pem(key, passphrase), mode=0o600)
@@ -90,7 +90,7 @@ class Authority:
             raise UserError(f"--host belongs to a broker's certificate, not to one of a {principal.role}")
         key = x509.new_key()
         public = key.public_key() if request is None else x509.key_of_request(request, principal)
-        with self._lock():
+        with self.lock():
             authority, authority_key = self._load()
             certificate = x509.new_certificate(
                 principal, public, authority=authority, authority_key=authority_key, hosts=hosts, days=days
@@ -120,7 +120,7 @@ class Authority:
 
     def revoke(self, principal: Principal, *, serial: str | None = None) -> list[Issued]:
         """Take back all certificates of a holder, or the one of that serial number."""
-        with self._lock():
+        with self.lock():
             register, now = self.register, datetime.now(UTC)
             wanted = None if serial is None else serial.lower().removeprefix("0x").lstrip("0")
             doomed = [
@@ -176,7 +176,7 @@ class Authority:
         return certificate, key
 
     @contextmanager
-    def _lock(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Two operators at once wait for each other."""
         handle = os.open(self.folder / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
         try:

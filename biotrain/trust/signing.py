@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from biotrain.files import write_whole
 from schemas.errors import UserError
-from schemas.plan import DEVICE_CLASS_GAP9, read_plan
+from schemas.plan import read_plan
 from schemas.signature import (
+    DEVICE_CLASS_GAP9,
     MOST_KEYS,
     SITE_BYTES,
     KeySet,
@@ -62,9 +63,7 @@ def _number(number: int | None) -> int:
     return int(time.time()) if number is None else number
 
 
-def next_set(
-    sets: Sequence[KeySet], site: str, keys: Sequence[bytes], signer: Ed25519PrivateKey
-) -> KeySet:
+def next_set(sets: Sequence[KeySet], site: str, keys: Sequence[bytes], signer: Ed25519PrivateKey) -> KeySet:
     """The set that follows, vouched for by a key of the one before."""
     if not keys:
         raise UserError("the last key cannot be retired: make another one first with `biotrain certs signing-key`")

@@ -8,7 +8,8 @@ from enum import IntEnum, StrEnum
 from typing import Protocol, runtime_checkable
 
 from device_agent.sources.window import Window
-from schemas.link.messages import Wearers
+from schemas.link.messages import DeviceKeys, Wearers
+from schemas.link.opcodes import Capability
 
 
 class WearableError(Exception):
@@ -251,6 +252,20 @@ class Wearable(Protocol):
     async def stop_recording(self) -> None: ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class KeepsKeys(Wearable, Protocol):
+    """A wearable that can be given the keys of its site."""
+
+    @property
+    def capabilities(self) -> Capability: ...
+
+    async def keys(self) -> DeviceKeys:
+        """What the device trusts."""
+
+    async def trust(self, key_set: bytes, secret: bytes = b"") -> None:
+        """Trust this set of keys; the first one comes with 32 random bytes, of which the device makes its secret."""
 
 
 @runtime_checkable

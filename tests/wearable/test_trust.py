@@ -192,7 +192,7 @@ def repaired(memory: bytearray, version: int, file: bytes) -> None:
     for at in (0, 4096):
         record = memory[at : at + 4096]
         for field in range(24, 700, 4):
-            length, crc, found = struct.unpack_from("<III", record, field)
+            length, _, found = struct.unpack_from("<III", record, field)
             if (length, found) == (len(file), version):
                 struct.pack_into("<I", record, field + 4, zlib.crc32(file))
         memory[at : at + 4096] = record

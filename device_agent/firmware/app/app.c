@@ -135,4 +135,6 @@ bt_status bt_app_take_keys(bt_app *app, const uint8_t *bytes, uint32_t length) {
     return bt_trust_refuse(app, BT_REFUSED_KEYS, bt_trust_take(app, bytes, length));
 }
 
+bool bt_app_has_keys(const bt_app *app) { return bt_has_keys(app); }
+
 bool bt_app_has_weights(const bt_app *app) { return app->has_weights; }

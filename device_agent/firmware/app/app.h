@@ -29,6 +29,7 @@ bool bt_app_sending(const bt_app *app);
 bt_status bt_app_accept_plan(bt_app *app, const uint8_t *file, uint32_t length);
 bt_status bt_app_accept_weights(bt_app *app, const uint8_t *file, uint32_t length);
 bt_status bt_app_take_keys(bt_app *app, const uint8_t *bytes, uint32_t length);
+bool bt_app_has_keys(const bt_app *app);
 bool bt_app_has_weights(const bt_app *app);
 
 #endif

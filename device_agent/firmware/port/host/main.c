@@ -10,14 +10,14 @@
 #include "stream.h"
 
 typedef struct options {
-    const char *listen, *serial, *storage, *log, *plan, *weights, *device_id, *recording;
+    const char *listen, *serial, *storage, *log, *plan, *weights, *device_id, *recording, *trusted;
     double speed, watchdog_s;
     bool json, after_watchdog;
 } options;
 
 static const char USAGE[] =
     "usage: biotrain-wearable --storage FILE [--listen HOST:PORT | --serial DEVICE] [--log FILE] [--device-id ID]\n"
-    "                         [--plan FILE --weights FILE] [--recording FILE.btrc [--speed X]] [--watchdog SECONDS] [--json]\n";
+    "                         [--trusted-keys FILE] [--plan FILE --weights FILE] [--recording FILE.btrc [--speed X]] [--watchdog SECONDS] [--json]\n";
 
 /* A signal handler can reach nothing else. */
 static volatile sig_atomic_t stopping = 0;
@@ -67,7 +67,7 @@ static bool read_options(options *o, int count, char **words, char error[BT_ERRO
         const char *name, **value;
     } known[] = {{"--listen", &o->listen},   {"--serial", &o->serial},   {"--storage", &o->storage},     {"--log", &o->log},
                  {"--plan", &o->plan},       {"--weights", &o->weights},     {"--device-id", &o->device_id},
-                 {"--recording", &o->recording}};
+                 {"--recording", &o->recording}, {"--trusted-keys", &o->trusted}};
     for (int i = 1; i < count; i++) {
         bool taken = false;
         if (strcmp(words[i], "--json") == 0 || strcmp(words[i], "--after-watchdog") == 0) {
@@ -133,6 +133,31 @@ static bool accept(bt_app *app, const char *path, accept_file how, char error[BT
     return status == BT_OK;
 }
 
+/* All sets of the file, oldest first; those that the device has passed are no news. Its first one comes with chance. */
+static bool give_keys(bt_app *app, const char *path, char error[BT_ERROR_BYTES]) {
+    uint32_t length;
+    bt_status status = BT_OK;
+    uint8_t *file = read_file(path, &length, error), one[512];
+    if (!file) return false;
+    for (uint32_t at = 0; at < length && status == BT_OK;) {
+        uint32_t size = length - at < 6 ? length - at : 40u + 32u * file[at + 5] + 72u; /* docs/plan-format.md */
+        if (size > length - at || size + 32 > sizeof one) size = length - at < 400 ? length - at : 400;
+        memcpy(one, file + at, size);
+        at += size;
+        FILE *chance = bt_app_has_keys(app) ? NULL : fopen("/dev/urandom", "rb");
+        if (chance && fread(one + size, 1, 32, chance) == 32) size += 32;
+        if (chance) fclose(chance);
+        status = bt_app_take_keys(app, one, size);
+        /* behind what it has: the sets that led there are passed over */
+        if ((status == BT_UNKNOWN_KEY || status == BT_OLDER_PLAN) && at < length) status = BT_OK;
+    }
+    free(file);
+    if (status != BT_OK)
+        snprintf(error, BT_ERROR_BYTES, "%s was refused: %s; give the newest trusted.keys of the device's site, and the "
+                 "first ones to a device that holds no plan", path, bt_status_name(status) + 3);
+    return status == BT_OK;
+}
+
 static void serve(bt_app *app, bt_port *port) {
     while (!stopping) {
         const bool more = bt_app_poll(app);
@@ -164,6 +189,7 @@ static int run(const options *o, bt_port *port, bt_memory *memory, int count, ch
         snprintf(error, sizeof error, "could not start: %s", bt_status_name(status));
         return refuse(error);
     }
+    if (o->trusted && !give_keys(app, o->trusted, error)) return refuse(error);
     if (o->plan && !accept(app, o->plan, bt_app_accept_plan, error)) return refuse(error);
     /* weights that were adapted here are worth more than those that it was delivered with */
     if (o->weights && !bt_app_has_weights(app) && !accept(app, o->weights, bt_app_accept_weights, error))
