@@ -81,6 +81,7 @@ class Heartbeat:
         known, info = context.statistics, context.info
         refused = {name: known.extra.get(name, 0) if known else 0 for name in Statistics.LATER}
         refused["plans_refused"] += context.refused
+        conditions = context.conditions.read(known)
         fields: dict[str, Any] = {
             "uptime_s": time.monotonic() - self._began_s,
             "last_seq": outbox.last_seq,
@@ -98,7 +99,9 @@ class Heartbeat:
                 "frames_corrupt": known.frames_corrupt if known else 0,
                 "trust": context.trust,
                 **refused,
-                "battery": context.conditions.read(known).battery,
+                "battery": conditions.battery,
+                "charging": conditions.charging,
+                "temperature_c": conditions.temperature_c,
             },
         }
         source, drafts = context.source_health(), []

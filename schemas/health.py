@@ -30,6 +30,8 @@ class WearableHealth(Payload):
     keys_refused: int = Field(default=0, ge=0)
     banks_refused: int = Field(default=0, ge=0, description="weights in its storage that are not its own")
     battery: float | None = Field(default=None, ge=0, le=1, description="charge of the battery, where it can tell")
+    charging: bool | None = Field(default=None, description="on its charger, where it can tell")
+    temperature_c: float | None = Field(default=None, ge=-100, le=200, description="its own, where it can tell")
 
 
 class SignalSource(Payload):
