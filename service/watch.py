@@ -27,8 +27,9 @@ from service.store.alert_rows import Channels, raise_alert, resolve
 from service.store.batch import AlertChange
 from service.store.database import Database
 from service.store.retention import remove_older
+from service.store.rollouts import OPEN
 from service.store.tables import devices
-from service.store.tables_operations import alerts
+from service.store.tables_operations import alerts, rollouts
 
 _log = structlog.get_logger("service.watch")
 
@@ -166,6 +167,9 @@ class Watch:
                 )
             ).one()
             told = [json.loads(row[0]) for row in await connection.execute(select(devices.c.health)) if row[0]]
+            under_way = (
+                await connection.execute(select(func.count()).select_from(rollouts).where(rollouts.c.state.in_(OPEN)))
+            ).scalar_one()
         wearables = [health.get("wearable", {}) for health in told]
         refused = {
             f"{what}_refused": (
@@ -180,6 +184,7 @@ class Watch:
                 "Devices in development mode: they take any plan",
                 sum(wearable.get("trust") == "development" for wearable in wearables),
             ),
+            "rollouts_open": ("Roll-outs that are under way", under_way),
             "alerts_open": ("Alerts that nobody has taken up", by_state.get("open", 0)),
             "alerts_acknowledged": ("Alerts that somebody has taken up", by_state.get("acknowledged", 0)),
             "devices": ("Devices ever heard of", known),
