@@ -8,8 +8,8 @@ from biotrain.riscv.image import COMPILER, WEARABLE_IMAGE, image
 from biotrain.riscv.wearable import STORAGE_BYTES
 from schemas.errors import UserError
 
-#: Code with constants: 96 KiB, and a line of its own for signatures and the device's own code; and what lies in L2 beside
-#: the engine's: stack, the port's own data, what a reset leaves.
+#: Code with constants: 96 KiB, and a line of its own for signatures and the device's own code; and what lies in L2
+#: beside the engine's: stack, the port's own data, what a reset leaves.
 MOST_CODE_BYTES, MOST_TRUST_BYTES, MOST_STATIC_BYTES = 98_304, 8_192, 28_000
 #: GAP9's, with KB and MB as powers of ten.
 LEVELS = {"l1": 128_000, "l2": 1_500_000, "l3": 8_000_000}
