@@ -23,6 +23,7 @@ from device_agent.trusted import TrustedKeys
 from device_agent.wearable.api import Bank, Wearable, WearableError, WearableInfo, WearableLost
 from schemas.command import ReplyStatus
 from schemas.errors import UserError
+from schemas.plan import read_plan
 from schemas.plan_push import PlanStep, PlanWish
 from schemas.topics import Kind
 from schemas.weights import WeightsError, read_weights
@@ -155,8 +156,17 @@ class PlanChange:
                 content = await self._fetch.fetch(file)
                 await asyncio.to_thread(self._files.save, content)
             found.append(content)
-        assert found[0] is not None
-        return found[0], found[1]
+        plan, weights = found
+        assert plan is not None
+        return plan, weights if weights is not None else self._weights_of_before(plan)
+
+    def _weights_of_before(self, plan: bytes) -> bytes | None:
+        """A way back that was signed anew is the plan of before, and begins with the weights of then."""
+        before = self._context.state.plan.before
+        old = None if before is None else self._files.load(before.plan)
+        if before is None or before.weights is None or old is None or read_plan(old).hash != read_plan(plan).hash:
+            return None
+        return self._files.load(before.weights)
 
     def _admit(self, plan: bytes, weights: bytes | None, info: WearableInfo) -> Admitted:
         """Raises UserError, and counts it."""

@@ -20,6 +20,7 @@ from service.api.context import Context
 from service.api.parameters import LARGEST
 from service.api.plans import PlanId, known_plan
 from service.rollout.settings import RolloutSettings
+from service.rollout.signed import check_way_back
 from service.store import audit
 from service.store.desired import members
 from service.store.plans import all_plans
@@ -118,7 +119,7 @@ def router(context: Context) -> APIRouter:
         summary="Begin one: a canary share first, then more; it stops and returns when accuracy falls",
         responses={
             404: {"description": "no such plan"},
-            409: {"description": "nobody in this group, or a device is in another roll-out"},
+            409: {"description": "nobody in this group, a device is in another roll-out, or has no signed way back"},
         },
     )
     async def begin(http: Request, new: NewRollout) -> RolloutView:
@@ -126,6 +127,7 @@ def router(context: Context) -> APIRouter:
         home = None if new.return_to is None else await known_plan(context, new.return_to)
         found, by = await members(context.database, new.site, new.group), identity_of(http)
         try:
+            await check_way_back(context.database, new.site, found, plan, home)
             number = await context.rollouts.create(new.site, new.group, found, plan, home, new.settings, by.name)
         except UserError as error:
             raise HTTPException(409, str(error)) from None

@@ -207,6 +207,26 @@ async def test_what_is_damaged_or_made_for_other_windows_is_refused_and_the_old_
     windows_that_came(keeper)
 
 
+async def test_the_plan_of_before_pushed_again_begins_with_the_weights_of_then(
+    streaming: AgentSettings, keeper: Keeper, shelf: Shelf
+) -> None:
+    """Devices that refuse an older plan come back so: the same plan, signed anew, as a push of its own."""
+    assert streaming.plan is not None
+    assert streaming.weights is not None
+    old, first = streaming.plan.read_bytes(), streaming.weights.read_bytes()
+    new = renamed(old, "eog-two")
+    async with running(streaming, keeper):
+        await shelf.push("push-1", new, weights_for(new, first, version=7, noise=1.0))
+        assert (await shelf.end("push-1")).status is ReplyStatus.DONE
+        await shelf.push("return-1", old)
+        assert (await shelf.end("return-1")).status is ReplyStatus.DONE
+        await keeper.until(lambda: runs(keeper) == read_plan(old).hash)
+        report = keeper.reported[-1].plan
+        assert report is not None
+        assert report.weights_version == 1
+    windows_that_came(keeper)
+
+
 async def test_a_plan_without_weights_keeps_those_that_the_wearable_has_learned(
     streaming: AgentSettings, keeper: Keeper, shelf: Shelf
 ) -> None:

@@ -7,15 +7,20 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select, update
 
+from biotrain.trust.signing import sign_plan
 from messaging import Broker, BrokerSettings
 from schemas.base import utc_now
 from schemas.command import ReplyStatus
 from schemas.desired import Desired
+from schemas.errors import UserError
+from schemas.health import Health
 from service.pushes import PushDesk
 from service.rollout.desk import RolloutDesk
 from service.rollout.settings import RolloutSettings
+from service.rollout.signed import check_way_back
 from service.store.alert_rows import Channels
 from service.store.batch import AlertChange
 from service.store.database import Database
@@ -25,7 +30,8 @@ from service.store.rollouts import devices_of, evidence, rollout_by_id
 from service.store.tables_operations import commands, desired, rollout_devices
 from tests.agent.real import model
 from tests.brokers import free_port
-from tests.service.story import Published, Story
+from tests.plans import renamed
+from tests.service.story import Published, Story, publish_form
 from tests.service.test_store import arrived, database, store  # noqa: F401
 
 NAMES = [f"band-{number}" for number in range(4)]
@@ -175,3 +181,32 @@ async def test_nobody_is_asked_while_it_is_paused_and_a_person_may_go_on_or_stop
     assert await fleet.desk.act(number, "stop", "me")
     assert sorted((await fleet.states(number)).values()) == ["returning"] * 4
     assert not await fleet.desk.act(number, "resume", "me")
+
+
+async def test_a_fleet_with_keys_needs_a_signed_way_back(fleet: Fleet, tmp_path: Path) -> None:
+    plan, weights = (path.read_bytes() for path in model(tmp_path).values())
+    key = Ed25519PrivateKey.generate()
+    handed = {
+        name: await add_plan(fleet.database, name, file, weights, "me")
+        for name, file in {
+            "unsigned": plan,
+            "home-old": sign_plan(plan, key, number=10),
+            "home-new": sign_plan(plan, key, number=21),
+        }.items()
+    }
+    new = sign_plan(renamed(plan, "eog-new"), key, number=20)
+    handed["new"] = await add_plan(fleet.database, "new", new, None, "me")
+    await check_way_back(fleet.database, "lab", NAMES, handed["unsigned"], None)  # nobody has keys: all is well
+    story = fleet.stories[NAMES[1]]
+    said = story.health().message.model_copy(update={"seq": 10_000})
+    assert isinstance(said, Health)
+    trusting = said.model_copy(update={"wearable": said.wearable.model_copy(update={"trust": "signed"})})
+    await fleet.say(NAMES[1], [publish_form(trusting)], 0)
+    with pytest.raises(UserError, match="is not signed, and device 'band-1' would refuse it"):
+        await check_way_back(fleet.database, "lab", NAMES, handed["unsigned"], None)
+    for home in (None, handed["home-old"], handed["unsigned"]):
+        with pytest.raises(UserError, match="anew with a number above 20"):
+            await check_way_back(fleet.database, "lab", NAMES, handed["new"], home)
+    await check_way_back(fleet.database, "lab", NAMES, handed["new"], handed["home-new"])
+    others = [name for name in NAMES if name != NAMES[1]]
+    await check_way_back(fleet.database, "lab", others, handed["new"], None)
