@@ -196,11 +196,13 @@ def parse_bytes(text: str) -> int:
 def _picture(plan: CompiledPlan, without_reuse: bool) -> str:
     from device_agent.compiler.timeline import draw_timeline
 
-    report, problem = plan.report, plan.arena.problem
-    offsets = {buffer.key: buffer.key.offset or 0 for buffer in problem.buffers}
-    besides = report["memory"]["total_bytes"] - report["memory"]["arena_bytes"]
+    report, arena = plan.report, plan.arena
+    problem, offsets = arena.together()
+    memory = report["memory"]
+    besides = memory["total_bytes"] - memory["arena_bytes"] - memory["l1_bytes"]
     title = f"{report['model']}: memory over one training step ({report['norm']} norm, {report['mode']})"
-    return draw_timeline(problem, offsets, plan.arena.labels, title, besides, without_reuse)
+    l1_from = arena.bytes if arena.l1_bytes else 0
+    return draw_timeline(problem, offsets, arena.labels, title, besides, without_reuse, l1_from)
 
 
 def _print_layers(plan: CompiledPlan) -> None:
@@ -237,9 +239,12 @@ def _print_table(report: dict[str, Any], file_bytes: int) -> None:
         ("  gradients", memory["gradients_bytes"], "bytes"),
         ("  optimiser", memory["optimizer_bytes"], "bytes"),
         ("  arena", memory["arena_bytes"], "bytes"),
+        ("  in L1 from one operation to the next", memory["l1_bytes"], "bytes"),
         ("  arena, lower bound", memory["arena_lower_bound_bytes"], "bytes"),
         ("resident beside it", memory["resident_bytes"], "bytes"),
         ("plan file", file_bytes, "bytes"),
+        ("operands in L1", report["traffic"]["l1_bytes"], "bytes a training window"),
+        ("operands in L2", report["traffic"]["l2_bytes"], "bytes a training window"),
         ("GAP9 (model)", gap9["samples_per_second"], "training windows a second"),
         ("GAP9 (model)", gap9["energy_mj_per_sample"], "mJ a window"),
     ]

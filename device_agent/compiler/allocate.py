@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from device_agent.compiler.ir import Program, Storage
 from device_agent.compiler.memory.problem import Buffer, Problem
 from device_agent.compiler.memory.solver import solve
 from device_agent.compiler.memory.validator import validate
+from device_agent.compiler.place import place_in_l1, take_back
 from device_agent.compiler.schedule import lifetimes
 from schemas.plan import Region
 
@@ -22,9 +23,20 @@ class Arena:
     """Of the training program: what the timeline picture shows."""
     labels: dict[Storage, str]
     """What lies in each of its storages, one after the other."""
+    l1_bytes: int
+    l1: Problem[Storage]
+    """Of the training program: what lies in L1."""
+
+    def together(self) -> tuple[Problem[Storage], dict[Storage, int]]:
+        """Both levels over a training step, L1 above the arena."""
+        offsets = {buffer.key: buffer.key.offset or 0 for buffer in self.problem.buffers}
+        offsets |= {buffer.key: self.bytes + (buffer.key.offset or 0) for buffer in self.l1.buffers}
+        return Problem((*self.problem.buffers, *self.l1.buffers)), offsets
 
 
-def allocate_arena(programs: list[Program], input_storage: Storage, batch: Storage | None = None) -> Arena:
+def allocate_arena(
+    programs: list[Program], input_storage: Storage, batch: Storage | None = None, l1: bool = True
+) -> Arena:
     """The programs run one after another, so they share the arena; the input window lies at its start in all.
 
     With a `batch` of inputs that one lies at the start, and stays while windows are prepared for it (`programs[0]`).
@@ -33,19 +45,32 @@ def allocate_arena(programs: list[Program], input_storage: Storage, batch: Stora
     if batch is not None:
         batch.offset, input_storage.offset = 0, batch.bytes
     arenas = []
+    before = frozenset({input_storage} if batch is None else {input_storage, batch})
+    if l1:
+        place_in_l1(programs, before)
+    l1_bytes = max(_offsets(lifetimes(program, Region.L1)) for program in programs)
+    if l1_bytes > max(lifetimes(program, Region.L1).lower_bound() for program in programs):
+        take_back(programs)  # it was counted on that everything finds a place
+        l1_bytes = 0
     for program in programs:
-        before = frozenset({input_storage} if batch is None else {input_storage, batch})
         problem = lifetimes(program, Region.ARENA, before)
         if batch is not None and program is programs[0]:
             held = Buffer(batch, "inputs of the batch", batch.bytes, 0, len(program.ops) + 1, 0)
             problem = Problem((held, *problem.buffers))
-        offsets, size = solve(problem)
-        validate(problem, offsets, size)
-        for storage, offset in offsets.items():
-            storage.offset = offset
-        arenas.append(Arena(size, problem.lower_bound(), problem, _labels(program)))
+        size = _offsets(problem)
+        fast = lifetimes(program, Region.L1)
+        arenas.append(Arena(size, problem.lower_bound(), problem, _labels(program), l1_bytes, fast))
     biggest = max(arenas, key=lambda arena: arena.bytes)
-    return Arena(biggest.bytes, max(arena.lower_bound for arena in arenas), arenas[-1].problem, arenas[-1].labels)
+    return replace(arenas[-1], bytes=biggest.bytes, lower_bound=max(arena.lower_bound for arena in arenas))
+
+
+def _offsets(problem: Problem[Storage]) -> int:
+    """Gives every storage of it its place; returns the bytes that they take."""
+    offsets, size = solve(problem)
+    validate(problem, offsets, size)
+    for storage, offset in offsets.items():
+        storage.offset = offset
+    return size
 
 
 def _labels(program: Program) -> dict[Storage, str]:

@@ -14,7 +14,7 @@ from device_agent.compiler.capture import capture
 from device_agent.compiler.differentiate import choose_trained, describe
 from device_agent.compiler.emit import Emitter
 from device_agent.compiler.errors import CompileError
-from device_agent.compiler.gap9 import estimate
+from device_agent.compiler.gap9 import estimate, l2_stall_cycles
 from device_agent.compiler.ir import Graph, Program, Value, print_ops
 from device_agent.compiler.layers import Layer, describe_layers
 from device_agent.compiler.macs import count_macs, forward_macs
@@ -24,6 +24,7 @@ from device_agent.compiler.normalise import Norm, normalise
 from device_agent.compiler.operators.norm import BATCH_NORM
 from device_agent.compiler.preprocessing import Constants, Preprocessing, preprocess
 from device_agent.compiler.stream.choice import ALL
+from device_agent.compiler.traffic import region_traffic
 from device_agent.compiler.training_options import Activations, Loss, Mode, Optimizer, Windows
 from schemas.plan import NO_FEATURES, Entry, PlanHeader, Region, pack_plan, read_plan
 from schemas.weights import Origin, Weights
@@ -164,7 +165,7 @@ def compile_model(
     settings = Settings(name, str(norm), describe(mode), batch, optimizer, activations, windows, made.narrowed)
     plan = _emit(settings, signal, graph, task.input, programs, made.loss, constants, arena, scalar_bytes, made.inputs)
     streams = tuple(zip(planned.chains, planned.choices, strict=True))
-    return replace(plan, layers=describe_layers(graph, made.train, arena.problem, streams))
+    return replace(plan, layers=describe_layers(graph, made.train, arena, streams))
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +207,10 @@ def _emit(
         Region.OPTIMIZER: kept,
         Region.SCALARS: scalar_bytes,
         Region.ARENA: arena.bytes,
+        Region.L1: arena.l1_bytes,
     }
-    total = weights + trained + kept + arena.bytes + scalar_bytes
+    total = weights + trained + kept + arena.bytes + arena.l1_bytes + scalar_bytes
+    moved = region_traffic(programs[Entry.TRAIN])
     forward, done = forward_macs(graph), count_macs(programs[Entry.TRAIN])
     report = {
         "model": settings.name,
@@ -223,9 +226,13 @@ def _emit(
             "optimizer_bytes": kept,
             "arena_bytes": arena.bytes,
             "arena_lower_bound_bytes": arena.lower_bound,
-            "l1_bytes": 0,
+            "l1_bytes": arena.l1_bytes,
         },
-        "gap9": asdict(estimate(done.forward, done.weight_gradient, done.input_gradient)),
+        "traffic": {"l1_bytes": moved[Region.L1], "l2_bytes": moved[Region.ARENA]},
+        "gap9": {
+            **asdict(estimate(done.forward, done.weight_gradient, done.input_gradient)),
+            "l2_stall_cycles_per_sample": l2_stall_cycles(moved[Region.ARENA]),
+        },
     }
     if settings.activations is not Activations.FLOAT32:
         report |= {"activations": str(settings.activations), "narrowed": settings.narrowed}

@@ -19,6 +19,8 @@ FLOATING_POINT_UNITS = 4
 """Shared by the cores, one operation a cycle each. Rossi et al., "Vega", IEEE JSSC 57(1), 2022: the same cluster."""
 DMA_BYTES_PER_CYCLE = 8
 """Between L2 and L1. Rossi et al., 2022; double-buffered, so that it costs only where it takes longer than the work."""
+L2_STALL_CYCLES = 14
+"""A core waits so much longer for a word from L2 than for one from L1 (published for GAP9's cluster)."""
 MEETING_CYCLES = 50
 """To hand out a piece of work and to meet again: an allowance, ten times what the cluster's event unit takes for a
 barrier (Glaser et al., IEEE TPDS 32(3), 2021)."""
@@ -75,6 +77,11 @@ def cycles(path: float, meetings: float = 0.0, macs: float = 0.0, moved_bytes: f
     """Of instructions one after the other (`path`), with everything else that could take longer than they do."""
     work = max(path * CYCLES_PER_INSTRUCTION, macs / FLOATING_POINT_UNITS)
     return max(work + meetings * MEETING_CYCLES, moved_bytes / DMA_BYTES_PER_CYCLE)
+
+
+def l2_stall_cycles(read_or_written_bytes: float) -> int:
+    """What reaching operands in L2 word by word adds, each once, where no DMA brings them; eight cores wait at once."""
+    return round(read_or_written_bytes / 4 * L2_STALL_CYCLES / CORES)
 
 
 def at(point: OperatingPoint, cycles_per_sample: float, how: str) -> Gap9Estimate:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from device_agent.compiler.ir import END_LOOP, LOOP, RESHAPE, Graph, Program, Storage
+from device_agent.compiler.allocate import Arena
+from device_agent.compiler.ir import END_LOOP, LOOP, RESHAPE, Graph, Program
 from device_agent.compiler.macs import count_op
-from device_agent.compiler.memory.problem import Problem
 from device_agent.compiler.stream.choice import Choice
 
 
@@ -28,14 +28,14 @@ class Layer:
 
 
 def describe_layers(
-    graph: Graph, train: Program, problem: Problem[Storage], streams: Sequence[tuple[tuple[int, ...], Choice]]
+    graph: Graph, train: Program, arena: Arena, streams: Sequence[tuple[tuple[int, ...], Choice]]
 ) -> tuple[Layer, ...]:
-    """`problem`: the arena's buffers over the training program."""
+    """`arena`: of the training program."""
     loss = next(at for at, op in enumerate(train.ops) if op.kind.endswith("cross_entropy"))
     written = {value.storage: value.name for op in train.ops[:loss] for value in op.outputs}
     kept = {
         written[buffer.key]: buffer.bytes
-        for buffer in problem.buffers
+        for buffer in (*arena.problem.buffers, *arena.l1.buffers)
         if buffer.start < loss < buffer.end - 1 and buffer.key in written
     }
     rounds = {at: choice.rounds for indices, choice in streams for at in indices}

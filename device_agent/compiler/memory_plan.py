@@ -39,6 +39,7 @@ def plan_memory(task: Task, preparing: Program, budget: int | None, techniques: 
         [preparing, programs.infer, programs.train],
         task.input.storage,
         programs.inputs.storage if programs.inputs else None,
+        "l1" in techniques,
     )
     return MemoryPlan(programs, arena, tuple(chain for chain, _ in chosen.streams), chosen.trial.choices)
 

@@ -22,9 +22,11 @@ def draw_timeline(
     title: str,
     besides: int,
     without_reuse: bool = False,
+    l1_from: int = 0,
 ) -> str:
     """`offsets` and `labels` by the buffers' keys; `besides`: bytes of the training state that are not the arena.
 
+    What lies at `l1_from` and above is in L1 (0: nothing is).
     `without_reuse` stacks all buffers as if nothing were ever free: what the planner saves.
     """
     places = {buffer.key: offsets[buffer.key] for buffer in problem.buffers}
@@ -70,6 +72,10 @@ def draw_timeline(
         body.append(
             _text(at + (-5 if anchor == "end" else 5), _TOP + 10, f"peak {live:,} bytes", 12, "#b02a2a", anchor)
         )
+    if l1_from and not without_reuse:
+        level = f'x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(l1_from):.1f}" y2="{y(l1_from):.1f}"'
+        body.append(f'<line {level} stroke="#2a6a2a" stroke-dasharray="8 3"/>')
+        body.append(_text(_LEFT + 4, y(l1_from) - 4, f"above: {arena - l1_from:,} bytes in L1", 11, "#2a6a2a"))
     if room <= top:
         body.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(room):.1f}" y2="{y(room):.1f}" stroke="#222"/>')
         body.append(

@@ -38,7 +38,7 @@ def test_the_arena_is_the_largest_live_set(name):
     memory = plan.report["memory"]
     assert memory["arena_bytes"] <= 1.02 * memory["arena_lower_bound_bytes"]
     slots = read_plan(plan.file).header.region_bytes[Region.SCALARS]
-    parts = ("weights_bytes", "gradients_bytes", "optimizer_bytes", "arena_bytes")
+    parts = ("weights_bytes", "gradients_bytes", "optimizer_bytes", "arena_bytes", "l1_bytes")
     assert memory["total_bytes"] == sum(memory[part] for part in parts) + slots
 
 

@@ -33,16 +33,16 @@ def test_layers_say_what_is_kept_and_computed_again(plan):
 
 @pytest.mark.parametrize("without_reuse", [False, True])
 def test_the_picture_has_a_box_for_every_buffer(plan, without_reuse):
-    problem = plan.arena.problem
-    offsets = {buffer.key: buffer.key.offset for buffer in problem.buffers}
+    problem, offsets = plan.arena.together()
     drawn = ElementTree.fromstring(  # noqa: S314 - our own
-        draw_timeline(problem, offsets, plan.arena.labels, "a <title>", 50_000, without_reuse)
+        draw_timeline(problem, offsets, plan.arena.labels, "a <title>", 50_000, without_reuse, plan.arena.bytes)
     )
     titles = [title.text for title in drawn.iter("{http://www.w3.org/2000/svg}title")]
     assert len(titles) == len(problem.buffers)
     assert any(title.startswith("input: 8,000 bytes at ") for title in titles)
     texts = " ".join(text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text"))
     assert ("peak 31,936 bytes" in texts) != without_reuse
+    assert ("above: 23,936 bytes in L1" in texts) != without_reuse
     assert "a <title>" in texts
     assert "L2" in texts
 

@@ -8,7 +8,9 @@ from itertools import product
 
 from device_agent.compiler.stream.chains import CONV, NORMS, Chain
 
-ALL = frozenset({"rounds", "drop", "transient", "pooled_sums", "first_layer", "gradients_twice", "drop_output", "fuse"})
+ALL = frozenset(
+    {"rounds", "drop", "transient", "pooled_sums", "first_layer", "gradients_twice", "drop_output", "fuse", "l1"}
+)
 """The techniques, by the names of their switches."""
 
 

@@ -46,7 +46,8 @@ static void count_touched(uint32_t *touched, const bt_operands *o, uint32_t view
     for (uint32_t v = 0; v < views; v++) {
         const bt_tensor *t = &o->view[v];
         if (!t->rank) continue;
-        const uint32_t end = (uint32_t)((const uint8_t *)t->data - region[t->region]) + bt_tensor_bytes(t);
+        const uint32_t from = (uint32_t)((const uint8_t *)t->data - region[t->region]);
+        const uint32_t end = (from + bt_tensor_bytes(t) + 3) & ~3u; /* of narrow ones, too, whole words */
         if (end > touched[t->region]) touched[t->region] = end;
     }
 }
