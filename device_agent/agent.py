@@ -350,12 +350,15 @@ class Agent:
         context, episode, monitor = self._context, self._context.episode, self._context.monitor
         if not episode.open:
             if monitor.active and monitor.since_window is not None:
-                episode.begin(monitor.since_window)
+                episode.begin(monitor.since_window, context.newest_window)
             return
+        alerted = monitor.active and monitor.since_window is not None
         if episode.resting:
-            if monitor.active:
-                episode.wake()
+            if alerted:
+                episode.wake(monitor.since_window or 0, context.newest_window)
             return
+        if alerted and episode.committed and (monitor.since_window or 0) > episode.since_window:
+            episode.wake(monitor.since_window or 0, context.newest_window)
         recent, reference = episode.recent_error, context.state.reference_error
         if recent is None:
             return
@@ -386,12 +389,14 @@ class Agent:
         context, state = self._context, self._context.state
         episode = context.episode
         if trigger is Trigger.COMMAND and not episode.open:
-            episode.begin(max(context.newest_window - context.policy.first.recent, 0), Trigger.COMMAND)
+            now = context.newest_window
+            episode.begin(max(now - context.policy.first.recent, 0), now, Trigger.COMMAND)
         decision = decide(
             context.ring,
             context.policy,
             classes=len(self._classes),
             since_window=episode.since_window,
+            woken_at=episode.woken_at,
             newest_window=context.newest_window,
             last_attempt_window=state.last_attempt_window,
             failures=state.failures,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
 
 from device_agent.adaptation.folds import blocks
-from device_agent.adaptation.guard import judge, worth_committing
+from device_agent.adaptation.guard import judge, worse, worth_committing
 from device_agent.adaptation.policy import Selection
 from device_agent.adaptation.run import AdaptationRun
+from device_agent.adaptation.wearer_filter import aligned_weights, is_aligned
 from device_agent.context import Context
 from device_agent.link import WearableLink
 from device_agent.sources.recording import Recording
 from device_agent.sources.timeline import Timeline
-from device_agent.wearable.api import Wearable, WearableLost
+from device_agent.wearable.api import Bank, Wearable, WearableLost
 from schemas.adaptation import Trigger
 from schemas.state import DeviceState
 
@@ -31,6 +33,7 @@ async def calibrate(context: Context, link: WearableLink, run: AdaptationRun, re
     """Push, fit, judge; then take from windows that did not teach what is normal for this wearer."""
     await context.enter(DeviceState.CALIBRATING, f"{len(recording)} windows of session {recording.session}")
     await _again_when_lost(link, lambda wearable: _push(context, wearable, recording))
+    await _again_when_lost(link, lambda wearable: _align(context, wearable, recording))
     split = round(_TRAIN_SHARE * len(recording))
     everything = [kept.id for kept in context.ring.labelled()]
     train = [window for window in everything if window < split]
@@ -49,7 +52,7 @@ async def calibrate(context: Context, link: WearableLink, run: AdaptationRun, re
         context.ring.mark_trained(everything)
     else:
         # Too short a session to prove anything: what it has shown is kept, and the stream goes on with it.
-        context.episode.begin(0, Trigger.CALIBRATION)
+        context.episode.begin(0, len(recording), Trigger.CALIBRATION)
         _log.info("calibration goes on beside the stream", windows=len(everything))
     context.state.calibrated = True
     context.state.home_until = len(recording)
@@ -93,6 +96,34 @@ async def _push(context: Context, wearable: Wearable, recording: Recording) -> N
         if usable:
             quality.learn(window)
         context.state.last_window = window.id
+
+
+async def _align(context: Context, wearable: Wearable, recording: Recording) -> None:
+    """The wearer's own spatial filter, where the plan has one. It needs no label; where labels prove that the network
+    is worse with it, what was there before comes back."""
+    plan = await wearable.read_plan()
+    if not is_aligned(plan):
+        return
+    before = await wearable.read_weights()
+    timeline, usable = Timeline([recording]), {kept.id for kept in context.ring.usable()}
+    windows = (timeline.window(index, timeline.end_s(index)) for index in range(len(timeline)))
+    aligned = await asyncio.to_thread(aligned_weights, plan, before, [w for w in windows if w.id in usable])
+    if aligned is None:
+        _log.warning("too few windows, or flat ones: the network runs without this wearer's alignment")
+        return
+    asked = [kept.id for kept in context.ring.labelled()]
+    was = await wearable.evaluate(asked, Bank.SERVING) if asked else []
+    await wearable.write_weights(aligned)
+    now = await wearable.evaluate(asked, Bank.SERVING) if asked else []
+    labels = context.ring.labels(asked)
+    guard = judge(labels, now, was, context.settings.risk)
+    if worse(guard):
+        await wearable.write_weights(before)
+    context.state.device_version = (await wearable.statistics()).weights_version
+    _log.info(
+        "alignment is taken back: labels prove it worse" if worse(guard) else "aligned to this wearer",
+        windows=len(usable), right_before=guard.after_correct, right_after=guard.before_correct, of=guard.held_out,
+    )  # fmt: skip
 
 
 def _take_reference(context: Context, told: list[tuple[int, int, int]]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from biotrain.evaluate import entropy
 from biotrain.evaluate.prepared import Prepared
 from biotrain.evaluate.settings import Tuning
 from biotrain.evaluate.tuned import OnDevice, Values
@@ -95,12 +96,46 @@ def _worth_it(who: Newcomer, plan: bytes, values: Values) -> bool:
                 after[window] = predicted
         finally:
             model.close()
-    unchanged = OnDevice(plan, values)
-    try:
-        before = unchanged.predict(who.first)
-    finally:
-        unchanged.close()
+    before = _said(plan, values, who.first)
     return worth_committing(judge(labels, before, after, RISK))
+
+
+def _said(plan: bytes, values: Values, windows: Recording) -> list[int]:
+    model = OnDevice(plan, values)
+    try:
+        return model.predict(windows)
+    finally:
+        model.close()
+
+
+def surer(guarded: bool) -> Method:
+    """No labels: entropy minimisation of the norms on confident windows. The guard asks labels that come later, those
+    of the same session: none of them has been learned from."""
+
+    def method(who: Newcomer) -> Outcome:
+        prepared, values = _start(who, True)
+        plan = prepared.plans[entropy.MODE]
+        margins = _margins(plan, values, who.first)
+        sure = np.flatnonzero(np.array(margins) >= CONFIDENT)
+        if len(sure) < LEAST:
+            return Outcome(OnDevice(plan, values), committed=False)
+        after = entropy.minimise_entropy(prepared, values, who.first.chosen(sure), who.tuning, who.seed)
+        if guarded:
+            labels = [int(label) for label in who.first.labels]
+            was, now = _said(plan, values, who.first), _said(plan, after, who.first)
+            if not worth_committing(judge(labels, was, now, RISK)):
+                return Outcome(OnDevice(plan, values), committed=False)
+        return Outcome(OnDevice(plan, after))
+
+    return method
+
+
+def _margins(plan: bytes, values: Values, windows: Recording) -> list[float]:
+    model = OnDevice(plan, values)
+    try:
+        return [model.engine.predict(counts, windows.scale).margin for counts in windows.counts]
+    finally:
+        model.close()
 
 
 def self_taught(mode: str) -> Method:
@@ -129,6 +164,8 @@ METHODS: Mapping[str, Method] = {
     "full, guarded": tuned("full", align=False, guarded=True),
     "aligned": untouched(align=True),
     "aligned, norms self-taught": self_taught("norm-only"),
+    "aligned, entropy": surer(guarded=False),
+    "aligned, entropy, guarded": surer(guarded=True),
     "aligned, last layer, guarded": tuned("last-layer", align=True, guarded=True),
     "aligned, full": tuned("full", align=True, guarded=False),
     "aligned, full, guarded": tuned("full", align=True, guarded=True),

@@ -20,6 +20,7 @@ from biotrain.pretrain.settings import TrainingSettings
 from device_agent.sources.dataset import Dataset, open_dataset
 
 NEWCOMER_CODE = (
+    "biotrain/evaluate/entropy.py",
     "biotrain/evaluate/newcomer.py",
     "biotrain/evaluate/prepared.py",
     "biotrain/evaluate/tuned.py",

@@ -16,6 +16,8 @@ from device_agent.sources.dataset import Dataset
 from schemas.errors import UserError
 
 T = TypeVar("T")
+_ANSWER_TIMEOUT_S = 10.0
+"""For a Dask scheduler."""
 OnDone = Callable[[int, int, str], None]
 """Jobs done, jobs in all, and the name of the one that has ended."""
 
@@ -106,7 +108,7 @@ def _on_cluster(work: Callable[[T], object], jobs: Sequence[T], scheduler: str) 
     except ModuleNotFoundError:
         raise UserError("--scheduler needs Dask, which is not installed: pip install 'biotrain[dask]'") from None
     try:
-        client = distributed.Client(scheduler, timeout="10s")
+        client = distributed.Client(scheduler, timeout=_ANSWER_TIMEOUT_S)
     except (OSError, ValueError, TimeoutError) as error:
         raise UserError(f"--scheduler {scheduler}: no Dask scheduler answers there ({error})") from None
     with client:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +18,10 @@ from schemas.plan import read_plan
 
 Values = Mapping[str, npt.NDArray[np.float32]]
 """Weights by parameter name."""
+
+
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Of logits [windows, classes] and labels [windows]."""
 
 
 class Tuned(Protocol):
@@ -102,6 +106,10 @@ class InTorch:
                 parameter.requires_grad_(name in trained)
 
     def tune(self, recording: Recording, tuning: Tuning, seed: int) -> None:
+        self.descend(recording, tuning, seed, nn.functional.cross_entropy)
+
+    def descend(self, recording: Recording, tuning: Tuning, seed: int, loss: Loss) -> None:
+        """`tune` by another loss than that of the device."""
         module, size = self._module, tuning.batch_size
         parameters = [p for p in module.parameters() if p.requires_grad]
         optimizer = torch.optim.SGD(
@@ -115,7 +123,7 @@ class InTorch:
         for order in orders(len(recording), tuning.epochs, seed):
             for batch in torch.from_numpy(order).split(size):
                 optimizer.zero_grad(set_to_none=True)
-                nn.functional.cross_entropy(module(x[batch]), y[batch]).backward()
+                loss(module(x[batch]), y[batch]).backward()
                 optimizer.step()
                 schedule.step()
         module.eval()

@@ -38,12 +38,13 @@ class Episode:
         self._risk = risk
         self.close()
 
-    def begin(self, since_window: int, why: Trigger = Trigger.DRIFT) -> None:
+    def begin(self, since_window: int, now: int, why: Trigger = Trigger.DRIFT) -> None:
+        """`now`: the newest window."""
         self.close()
-        self.open, self.since_window, self.why = True, since_window, why
+        self.open, self.since_window, self.why, self.woken_at = True, since_window, why, now
 
     def close(self) -> None:
-        self.open, self.since_window = False, 0
+        self.open, self.since_window, self.woken_at = False, 0, 0
         self.why = Trigger.DRIFT
         """What opened it: an alert, a command, or a calibration that had too little to prove anything with."""
         self.resting = False
@@ -64,8 +65,9 @@ class Episode:
         self.resting = True
         self._errors.clear()
 
-    def wake(self) -> None:
-        self.resting = False
+    def wake(self, since_window: int, now: int) -> None:
+        """A later alert, at window `now`."""
+        self.resting, self.since_window, self.woken_at = False, since_window, now
         self._errors.clear()
 
     def compare(self, window: int, course_right: bool, before_right: bool) -> None:
@@ -107,6 +109,7 @@ class Episode:
             "open": self.open,
             "resting": self.resting,
             "since_window": self.since_window,
+            "woken_at": self.woken_at,
             "why": str(self.why),
             "committed": self.committed,
             "judged_until": self.judged_until,
@@ -119,6 +122,7 @@ class Episode:
     def restore(self, snapshot: dict[str, Any]) -> None:
         self.open, self.resting = snapshot["open"], snapshot["resting"]
         self.since_window, self.why = snapshot["since_window"], Trigger(snapshot.get("why", "drift"))
+        self.woken_at = snapshot.get("woken_at", self.since_window)
         self.committed, self.judged_until = snapshot["committed"], snapshot["judged_until"]
         self.better.restore(snapshot["better"])
         self.worse.restore(snapshot["worse"])

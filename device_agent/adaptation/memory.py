@@ -66,6 +66,10 @@ class RingMemory:
         """Usable windows with a label, oldest first."""
         return [kept for kept in self._kept if kept.usable and kept.label is not None and when(kept)]
 
+    def usable(self) -> list[Kept]:
+        """With a label or without, oldest first."""
+        return [kept for kept in self._kept if kept.usable]
+
     def _replace(self, kept: Iterable[Kept]) -> None:
         self._kept = deque(kept, self.capacity)
         self._rows = deque(map(_row, self._kept), self.capacity)

@@ -31,7 +31,14 @@ class PolicySettings:
     """While nothing of the episode serves: each fit starts from the weights before it."""
     refine: Diet = Diet(20, 60)
     """Afterwards, from the weights that the fit before has left: a few steps each."""
-    home_share: float = 0.5
+    little: Diet = Diet(10, 20)
+    """A cheaper refinement..."""
+    few: int = 30
+    """...while there are fewer labelled windows since the change than these: few labels carry a small change..."""
+    grace: int = 60
+    """...and so many windows after the alert: most of what was to be gained has been, and a later change has an alert
+    of its own."""
+    home_share: float = 0.6
     """Of what is replayed, from the session that was calibrated on: what the wearer began with is not forgotten."""
     min_per_class: int = 3
     min_class_share: float = 0.8
@@ -85,6 +92,7 @@ def decide(
     *,
     classes: int,
     since_window: int,
+    woken_at: int = 0,
     newest_window: int,
     last_attempt_window: int | None,
     failures: int,
@@ -94,8 +102,8 @@ def decide(
 ) -> Selection | Wait:
     """May a fit begin, in an episode whose change began at `since_window`?
 
-    Windows before `home_until` are those of calibration. `forced` (an operator's command) skips the pauses, and asks
-    for no new windows; what a fit needs stays needed.
+    The last alert came at `woken_at`. Windows before `home_until` are those of calibration. `forced` (an operator's
+    command) skips the pauses, and asks for no new windows; what a fit needs stays needed.
     """
     if last_attempt_window is not None and not forced:
         left = last_attempt_window + cool_down_windows(settings, failures) - newest_window
@@ -113,7 +121,11 @@ def decide(
         wrong = sum(kept.predicted != kept.label for kept in newest)
         if wrong < settings.min_wrong:
             return Wait(f"nothing to mend: {wrong} of the newest {len(newest)} labelled windows were wrong")
-    diet = settings.refine if refining else settings.first
+    diet = settings.first
+    if refining:
+        new = memory.labelled(lambda kept: kept.id >= since_window)
+        late = newest_window - woken_at > settings.grace
+        diet = settings.little if (late or len(new) < settings.few) and not forced else settings.refine
     pool = memory.labelled()
     recent, older = pool[-diet.recent :], pool[: -diet.recent]
     draw = random.Random(newest_window)

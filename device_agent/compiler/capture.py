@@ -125,7 +125,7 @@ def _reason(error: Exception) -> str:
 
 def _parameter(name: str, tensor: torch.Tensor, parameters: list[Parameter]) -> Value:
     value = Value.new(name, tuple(tensor.shape) or (1,), Region.WEIGHTS)
-    parameters.append(Parameter(name, value, trained=isinstance(tensor, nn.Parameter)))
+    parameters.append(Parameter(name, value, trained=isinstance(tensor, nn.Parameter) and tensor.requires_grad))
     return value
 
 

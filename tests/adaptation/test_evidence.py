@@ -66,7 +66,7 @@ def test_a_risk_that_is_none_is_refused() -> None:
 
 def test_an_episode_survives_a_restart() -> None:
     episode = Episode(RISK)
-    episode.begin(100)
+    episode.begin(100, 110)
     for window in range(120, 180):
         episode.compare(window, window % 5 != 0, window % 2 == 0)
     episode.committed = True
@@ -80,7 +80,7 @@ def test_an_episode_survives_a_restart() -> None:
 
 def test_an_episode_has_recovered_when_the_error_is_back_at_its_reference() -> None:
     episode = Episode(RISK)
-    episode.begin(0)
+    episode.begin(0, 0)
     for _ in range(200):
         episode.served(False)
     assert not episode.recovered(0.1), "others' weights served"
@@ -91,3 +91,15 @@ def test_an_episode_has_recovered_when_the_error_is_back_at_its_reference() -> N
     assert episode.recovered(0.1)
     assert not episode.recovered(0.05)
     assert episode.recovered(None)
+
+
+def test_a_later_alert_wakes_an_episode_that_rests() -> None:
+    episode = Episode(RISK)
+    episode.begin(100, 110)
+    episode.committed = True
+    for _ in range(80):
+        episode.served(False)
+    episode.rest()
+    episode.wake(400, 412)
+    assert (episode.resting, episode.since_window, episode.woken_at) == (False, 400, 412)
+    assert episode.recent_error is None, "what was right before the alert says nothing of it"

@@ -35,11 +35,26 @@ def test_the_newest_windows_and_older_ones_of_all_classes_are_trained_on() -> No
 
 
 def test_a_refinement_is_a_smaller_fit_that_is_checked_on_older_windows() -> None:
-    chosen = ask(memory(600), refining=True)
+    chosen = ask(memory(600), refining=True, woken_at=599)
     assert isinstance(chosen, Selection)
     assert len(chosen.train) == SETTINGS.refine.recent + SETTINGS.refine.replayed
     assert len(chosen.control) == SETTINGS.control
     assert not set(chosen.control) & set(chosen.train)
+
+
+def test_few_labels_and_long_after_the_alert_a_cheaper_refinement_is_enough() -> None:
+    def windows(**more: object) -> int:
+        chosen = ask(memory(600), refining=True, **more)
+        assert isinstance(chosen, Selection)
+        return len(chosen.train)
+
+    whole, cheaper = (diet.recent + diet.replayed for diet in (SETTINGS.refine, SETTINGS.little))
+    assert cheaper < whole
+    assert windows(woken_at=599, since_window=600 - SETTINGS.few) == whole
+    assert windows(woken_at=599, since_window=601 - SETTINGS.few) == cheaper
+    assert windows(woken_at=599 - SETTINGS.grace) == whole
+    assert windows(woken_at=598 - SETTINGS.grace) == cheaper
+    assert windows(woken_at=0, forced=True) == whole, "whoever asks for a fit gets one"
 
 
 def test_too_few_windows_since_the_change_wait() -> None:

@@ -88,7 +88,7 @@ def test_an_ablation_compares_within_people() -> None:
 
 @pytest.mark.slow
 def test_a_newcomer_is_aligned_taught_and_guarded_on_the_device(small_set: Path, cache: Path, tmp_path: Path) -> None:
-    methods = ("none", "aligned", "aligned, norms self-taught", "aligned, full, guarded")
+    methods = ("none", "aligned", "aligned, entropy, guarded", "aligned, norms self-taught", "aligned, full, guarded")
     job = NewcomerJob(small_set, "sim1", 0, methods, QUICK, Tuning(epochs=2), tmp_path, cache)
     run_newcomer_job(job)
     found = {r["mode"]: r for r in read_newcomers([job])}
