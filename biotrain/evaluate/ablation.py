@@ -15,6 +15,8 @@ from device_agent.wearable.api import WindowReport
 FAULT_FIRST, FAULT_LAST = 40, 100
 """Trials of every streamed session that are spoilt, where a variant spoils them."""
 _DEFAULT = PolicySettings()
+_EVER = 1_000_000
+"""Windows: more than any stream has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ VARIANTS: Mapping[str, Variant] = {
     "no check on older windows": Variant(policy=PolicySettings(control=0)),
     "one fit for each alert": Variant(policy=PolicySettings(every=_DEFAULT.longest_pause)),
     "refining where all is right, too": Variant(policy=PolicySettings(mend_only=False)),
+    "refinements never cheaper": Variant(policy=PolicySettings(few=0, grace=_EVER)),
+    "refinements always cheaper": Variant(policy=PolicySettings(few=_EVER)),
     "first fit after 10 windows": Variant(policy=PolicySettings(min_new=10)),
     "trials of 4 windows": Variant(policy=PolicySettings(trial=4)),
     "last layer only": Variant(mode="last-layer"),
