@@ -39,6 +39,17 @@ def main(
     watchdog: Annotated[
         float, typer.Option(help="Start again when nothing was served for so many seconds; 0: never.", min=0, max=3600)
     ] = 30.0,
+    battery: Annotated[
+        str | None, typer.Option(help="Charge of its cell at the start, e.g. 20%; without it the device cannot tell.")
+    ] = None,
+    charging: Annotated[bool, typer.Option("--charging", help="On its charger all the time.")] = False,
+    charger: Annotated[
+        str | None, typer.Option(help="On its charger from and to, seconds since the start, e.g. 60-3600.")
+    ] = None,
+    capacity: Annotated[int, typer.Option(help="Of the cell, mAh at 3.7 V.", min=1, max=100_000)] = 150,
+    power: Annotated[
+        float, typer.Option(help="Drawn all the time, mW: an assumption, not a measurement.", min=0, max=10_000)
+    ] = 20.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line on stdout when it is ready.")] = False,
 ) -> None:
     """Run a virtual wearable: it stands for the real device, with the same C, memory sizes and link.
@@ -49,7 +60,9 @@ def main(
 
         biotrain wearable --storage wearable.flash --listen 127.0.0.1:7777 --json
         biotrain wearable --storage wearable.flash --port riscv --cores 2
+        biotrain wearable --storage wearable.flash --battery 20% --charger 60-3600
     """
+    from biotrain.cell import read_cell
     from schemas.errors import UserError
 
     if not 1 <= len(device_id.encode()) <= 23:
@@ -65,16 +78,46 @@ def main(
         raise UserError(
             "--trusted-keys is for this computer's port: give the emulated one its keys with `biotrain trust`"
         )
+    if battery is not None and port is Port.RISCV:
+        raise UserError(
+            "--battery is for this computer's port: the emulated board has no cell; give its agent --conditions FILE"
+        )
+    cell = read_cell(battery, charging, charger, capacity, power, plan)
+    told = None if cell is None else cell.settings(1.0 if record is None else speed)
     recording = None if record is None else _convert(record, storage)
     if port is Port.RISCV:
         from biotrain.riscv.wearable import RiscvWearable
 
         RiscvWearable(
-            storage, listen, log, plan, weights, device_id, recording, speed, cores, as_json, serial, uart, watchdog
+            storage,
+            listen,
+            log,
+            plan,
+            weights,
+            device_id,
+            recording,
+            speed,
+            cores,
+            as_json,
+            serial,
+            uart,
+            watchdog,
         ).run()
     else:
         _become_host_wearable(
-            storage, listen, serial, log, trusted_keys, plan, weights, device_id, recording, speed, watchdog, as_json
+            storage,
+            listen,
+            serial,
+            log,
+            trusted_keys,
+            plan,
+            weights,
+            device_id,
+            recording,
+            speed,
+            watchdog,
+            as_json,
+            told,
         )
 
 
@@ -91,6 +134,7 @@ def _become_host_wearable(
     speed: float,
     watchdog: float,
     as_json: bool,
+    cell: tuple[int, ...] | None,
 ) -> None:
     import os
 
@@ -115,6 +159,8 @@ def _become_host_wearable(
             words += [option, str(file)]
     if recording is not None:
         words += ["--recording", str(recording), "--speed", f"{speed:g}"]
+    if cell is not None:
+        words += ["--cell", ",".join(map(str, cell))]
     if as_json:
         words.append("--json")
     # the same process from here on: signals and exit code are the wearable's own

@@ -246,6 +246,7 @@ class LinkWearable:
             "agent_frames_corrupt": self._session.frames_corrupt,
             "reconnections": self._session.reconnections,
         }
+        extra |= {name: values.pop(name) for name in Statistics.POWER if name in values}
         return WearableStatistics(
             uptime_us=told.uptime_us,
             fitting=fitting,

@@ -145,6 +145,9 @@ class Statistics:
 
     LATER: ClassVar[tuple[str, ...]] = ("plans_refused", "weights_refused", "keys_refused", "banks_refused")
     """Since 0.3.0; nothing is counted before."""
+    POWER: ClassVar[tuple[str, ...]] = ("battery_permille", "charging", "temperature_decicelsius")
+    """Signed; missing where the board cannot measure it, which is `UNTOLD` on the wire, and from earlier firmware."""
+    UNTOLD: ClassVar[int] = -(1 << 31)
     NAMES: ClassVar[tuple[str, ...]] = (
         "windows",
         "ring_windows",
@@ -165,12 +168,14 @@ class Statistics:
         "l1_bytes",
         "l3_bytes",
         *LATER,
+        *POWER,
     )
     uptime_us: int
     values: dict[str, int]
 
     def to_bytes(self) -> bytes:
-        values = [self.values[name] for name in self.NAMES]
+        told = dict.fromkeys(self.POWER, self.UNTOLD) | self.values
+        values = [told[name] & 0xFFFFFFFF for name in self.NAMES]
         return struct.pack(f"<QI{len(values)}I", self.uptime_us, len(values), *values)
 
     @classmethod
@@ -179,10 +184,19 @@ class Statistics:
         if count > 1000 or len(data) < 12 + 4 * count:
             raise MessageError("statistics are cut")
         values = struct.unpack_from(f"<{count}I", data, 12)
-        least = len(cls.NAMES) - len(cls.LATER)
+        least = len(cls.NAMES) - len(cls.LATER) - len(cls.POWER)
         if count < least:
             raise MessageError(f"statistics: {count} counters, expected {least} or more")
-        return cls(uptime, dict.fromkeys(cls.LATER, 0) | dict(zip(cls.NAMES, values, strict=False)))
+        told = dict.fromkeys(cls.LATER, 0) | dict(zip(cls.NAMES, values, strict=False))
+        for name in cls.POWER:
+            if name in told and (signed := _signed(told.pop(name))) != cls.UNTOLD:
+                told[name] = signed
+        return cls(uptime, told)
+
+
+def _signed(value: int) -> int:
+    """An i32 that was read as u32."""
+    return value - (1 << 32) if value >> 31 else value
 
 
 def pack_text(text: str) -> bytes:

@@ -94,6 +94,7 @@ static bt_status train(bt_app *app) {
     const bt_status status = app->plan.batch == 1
                                  ? bt_fit_sample(&app->engine, fit->windows[0], fit->labels[0], &loss)
                                  : bt_fit_batch(&app->engine, fit->windows, fit->labels, &loss);
+    app->trained += app->plan.batch;
     fit->position += app->plan.batch;
     fit->loss_sum += loss * (float)app->plan.batch;
     return status;

@@ -61,6 +61,7 @@ static bt_status info(bt_app *app, bt_writer *w) {
 }
 
 static bt_status statistics(bt_app *app, bt_writer *w) {
+    const bt_power power = bt_port_power(app->port, (bt_work){app->windows, app->trained});
     const uint32_t values[] = {
         app->windows,
         app->has_plan ? app->ring.held : 0,
@@ -84,6 +85,9 @@ static bt_status statistics(bt_app *app, bt_writer *w) {
         app->trust.refused[BT_REFUSED_WEIGHTS],
         app->trust.refused[BT_REFUSED_KEYS],
         app->trust.refused[BT_REFUSED_BANK],
+        (uint32_t)power.battery_permille, /* from here on: not told by earlier builds of 0.3.0 */
+        (uint32_t)power.charging,
+        (uint32_t)power.temperature_decicelsius,
     };
     bt_write_u64(w, bt_port_time_us(app->port));
     bt_write_u32(w, sizeof values / sizeof *values); /* later firmware adds at the end */

@@ -91,6 +91,7 @@ struct bt_app {
     uint32_t recorded_first; /* added to the source's numbers, so that those the agent sees only grow */
     uint32_t recorded_next;  /* the source's number after the last one taken */
     uint32_t windows, reports, fit_steps, reports_lost;
+    uint32_t trained; /* windows, each as often as it was trained on */
 };
 
 /* model.c: the plan and the weights that serve */

@@ -38,6 +38,20 @@ uint32_t bt_port_storage_size(bt_port *port);
 int bt_port_storage_read(bt_port *port, uint32_t offset, void *to, uint32_t count);
 int bt_port_storage_write(bt_port *port, uint32_t offset, const void *from, uint32_t count);
 
+/* What has been computed since boot, in windows: ports that have no gauge reckon from it what the cell has given. */
+typedef struct bt_work {
+    uint32_t inferred, trained;
+} bt_work;
+
+enum { BT_UNTOLD = INT32_MIN }; /* the board cannot measure it */
+
+/* Charge in thousandths, 1 on the charger, tenths of a degree Celsius; each may be BT_UNTOLD. */
+typedef struct bt_power {
+    int32_t battery_permille, charging, temperature_decicelsius;
+} bt_power;
+
+bt_power bt_port_power(bt_port *port, bt_work done);
+
 /* Windows that the device records itself, complete at a time of its own clock. A port without electrodes has none. */
 /* Bytes of each window's body; 0 when there are no electrodes. */
 uint32_t bt_port_source_window_bytes(bt_port *port);

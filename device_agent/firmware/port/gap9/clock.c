@@ -46,6 +46,12 @@ const char *bt_port_start_reason(bt_port *port) {
     return "";
 }
 
+/* The evaluation kit has no gauge: a board that has one reads it here. */
+bt_power bt_port_power(bt_port *port, bt_work done) {
+    (void)port, (void)done;
+    return (bt_power){BT_UNTOLD, BT_UNTOLD, BT_UNTOLD};
+}
+
 /* Four times within the watchdog's time: as long as the app has served something since, the chip lives on. */
 static void look(void *arg) {
     bt_port *port = arg;

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "../cell.h"
 #include "biotrain/engine.h"
 
 enum {
@@ -53,6 +54,7 @@ struct bt_port {
     int event_log;
     uint32_t logged; /* at start: index of the newest event in it */
     bt_source source;
+    bt_cell cell;
 };
 
 /* All return false with a sentence in `error` that says what to do. */

@@ -12,12 +12,14 @@
 typedef struct options {
     const char *listen, *serial, *storage, *log, *plan, *weights, *device_id, *recording, *trusted;
     double speed, watchdog_s;
+    uint32_t cell[BT_CELL_SETTINGS]; /* no capacity: the device cannot tell */
     bool json, after_watchdog;
 } options;
 
 static const char USAGE[] =
     "usage: biotrain-wearable --storage FILE [--listen HOST:PORT | --serial DEVICE] [--log FILE] [--device-id ID]\n"
-    "                         [--trusted-keys FILE] [--plan FILE --weights FILE] [--recording FILE.btrc [--speed X]] [--watchdog SECONDS] [--json]\n";
+    "                         [--trusted-keys FILE] [--plan FILE --weights FILE] [--recording FILE.btrc [--speed X]] [--watchdog SECONDS] [--json]\n"
+    "                         [--cell PERMILLE,MAH,UW,UJ,UJ,S,S,PERCENT]\n";
 
 /* A signal handler can reach nothing else. */
 static volatile sig_atomic_t stopping = 0;
@@ -62,6 +64,18 @@ static int refuse(const char *what) {
     return 2;
 }
 
+/* Whole numbers with commas between (port/cell.h). */
+static bool read_cell(uint32_t cell[BT_CELL_SETTINGS], const char *text) {
+    char *end = NULL;
+    for (int i = 0; i < BT_CELL_SETTINGS; i++, text = end + 1) {
+        const unsigned long long value = strtoull(text, &end, 10);
+        if (*text < '0' || *text > '9' || value > UINT32_MAX) return false;
+        if (*end != (i + 1 < BT_CELL_SETTINGS ? ',' : 0)) return false;
+        cell[i] = (uint32_t)value;
+    }
+    return cell[BT_CELL_PERMILLE] <= 1000 && cell[BT_CELL_SPEED_PERCENT] > 0;
+}
+
 static bool read_options(options *o, int count, char **words, char error[BT_ERROR_BYTES]) {
     const struct {
         const char *name, **value;
@@ -90,6 +104,7 @@ static bool read_options(options *o, int count, char **words, char error[BT_ERRO
             o->watchdog_s = strtod(value, &end);
             taken = *end == 0 && o->watchdog_s >= 0.0 && o->watchdog_s <= 3600.0;
         }
+        if (strcmp(words[i], "--cell") == 0 && value) taken = read_cell(o->cell, value);
         if (!taken) {
             snprintf(error, BT_ERROR_BYTES, "%s: unknown option, or its value is missing or impossible\n%s", words[i],
                      USAGE);
@@ -225,6 +240,7 @@ int main(int count, char **words) {
     signal(SIGPIPE, SIG_IGN); /* an agent that has gone is no reason to end */
     bt_host_init(&port);
     port.after_watchdog = o.after_watchdog;
+    bt_cell_init(&port.cell, o.cell);
     const int code = run(&o, &port, &memory, count, words);
     bt_host_close(&port);
     bt_host_give_back(&memory, false);

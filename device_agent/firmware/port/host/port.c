@@ -54,6 +54,10 @@ void bt_port_watchdog(bt_port *port) {
 
 const char *bt_port_start_reason(bt_port *port) { return port->after_watchdog ? "watchdog" : ""; }
 
+bt_power bt_port_power(bt_port *port, bt_work done) {
+    return bt_cell_tell(&port->cell, bt_port_time_us(port), done);
+}
+
 void bt_host_init(bt_port *port) {
     memset(port, 0, sizeof *port);
     port->started_ns = now_ns();

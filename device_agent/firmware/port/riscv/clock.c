@@ -58,6 +58,12 @@ const char *bt_port_start_reason(bt_port *port) {
     return bt_after_watchdog() ? "watchdog" : "";
 }
 
+/* The board has no cell, and its image no room to play one. */
+bt_power bt_port_power(bt_port *port, bt_work done) {
+    (void)port, (void)done;
+    return (bt_power){BT_UNTOLD, BT_UNTOLD, BT_UNTOLD};
+}
+
 void bt_riscv_sleep(bt_port *port, uint64_t due_us, bool sending) {
     const uint64_t soon = bt_port_time_us(port) + SEND_AGAIN_US;
     bt_riscv_watch(port, false);
