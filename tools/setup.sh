@@ -79,7 +79,6 @@ fi
 promtool() {  # from Debian's package of Prometheus, whose service nobody here needs
   [ "$level" = test ] && [ ! -x .venv/bin/promtool ] && ! have promtool && have apt-get && have dpkg-deb || return 0
   local place=$PWD/.venv/promtool
-asyncapi_parser
   mkdir -p "$place" && (cd "$place" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb .) >/dev/null 2>&1 &&
     mv "$place/usr/bin/promtool" .venv/bin/ || say "promtool is not to be had: the checks of alert rules will be skipped"
   rm -rf "$place"
