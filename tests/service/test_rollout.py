@@ -21,7 +21,7 @@ from tests.brokers import Mosquitto
 from tests.plans import renamed, weights_for
 from tests.supervisors import SupervisorProcess
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 #: As fast as a test may be; who runs a fleet waits for hours where this waits for seconds. So few windows may err by
 #: several points, which must not hold up the good plan.
@@ -49,7 +49,7 @@ class Operator:
         files = {"plan": base64.b64encode(plan).decode(), "weights": weights and base64.b64encode(weights).decode()}
         return int(self.post("/api/plans", {"name": name, **files}, 201)["id"])
 
-    async def until(self, true: Any, within_s: float = 60.0) -> None:
+    async def until(self, true: Any, within_s: float = 120.0) -> None:
         """Within a time that only a test that has gone wrong takes."""
         end = time.monotonic() + within_s
         while not await asyncio.to_thread(true):
@@ -115,7 +115,7 @@ async def test_a_bad_plan_is_stopped_at_its_canary_and_taken_back_and_a_good_one
         assert ended["comparison"]["p_value"] <= ended["comparison"]["threshold"]
         await operator.until(lambda: operator.running() == {read_plan(old).hash})
         alerts = operator.get("/api/alerts")["items"]
-        assert [row["alert"]["rule"] for row in alerts] == ["rollout_stopped"]
+        assert [row["alert"]["rule"] for row in alerts].count("rollout_stopped") == 1
 
         number = operator.add("good", good, weights_for(good, first, version=2, noise=1e-3))
         begun = operator.post("/api/rollouts", {"site": "lab", "group": "ward", "plan": number, "settings": QUICK}, 201)
