@@ -7,6 +7,7 @@
 #include "biotrain/engine.h"
 #include "bytes.h"
 #include "plan_format.h"
+#include "../trust/trust.h"
 
 void bt_port_parallel(bt_port *port, bt_piece piece, void *arg, uint32_t count) {
     (void)port;
@@ -77,6 +78,21 @@ static void read_plan(uint8_t *file, uint32_t length) {
     if (bt_plan_open(&plan, file, length) == BT_OK) run_plan(&plan);
 }
 
+/* A signature behind its digest, under keys that are there: whatever the bytes, it ends, and nothing random fits. */
+static void read_signature(const uint8_t *file, uint32_t length) {
+    bt_key_set keys = {.number = 1, .count = 1}, none = {0}, out;
+    bt_signature signature;
+    bt_key_set_open(&out, &none, file, length);
+    bt_key_set_open(&out, &keys, file, length);
+    if (length < BT_SIGNATURE_BYTES + 64) return;
+    memcpy(keys.key[0], file + BT_SIGNATURE_BYTES, BT_KEY_BYTES);
+    uint8_t block[BT_SIGNATURE_BYTES];
+    memcpy(block, file, sizeof block);
+    memcpy(block, "BTSG", 4);
+    bt_key_id(keys.key[0], block + 16);
+    bt_signature_open(&signature, &keys, BT_SIGNED_PLAN, file + BT_SIGNATURE_BYTES + BT_KEY_BYTES, block);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size > 1u << 20) return 0;
@@ -84,6 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!file) return 0;
     memcpy(file, data, size);
     if (size >= 4 && memcmp(file, "BTWT", 4) == 0) read_weights(file, (uint32_t)size);
+    else if (size >= 4 && (memcmp(file, "BTKS", 4) == 0 || memcmp(file, "BTSG", 4) == 0)) read_signature(file, (uint32_t)size);
     else read_plan(file, (uint32_t)size);
     free(file);
     return 0;

@@ -23,6 +23,7 @@ from tests.compiled import signal
 from tests.runtime.handmade import tiny_plan
 from tests.runtime.test_loops import VIEWS, tiles_through_l1_and_l3
 from tests.runtime.test_preprocessing import everything
+from tests.signing import Site
 
 
 class Small(nn.Module):
@@ -49,6 +50,7 @@ def seeds(folder: Path) -> None:
     plain = compile_model(
         nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), signal(2, 8, 2), name="plain", preprocessing=Preprocessing()
     )
+    site = Site()
     files = {
         "tiny": tiny_plan(),
         "loops": tiny_plan(tiles_through_l1_and_l3(), VIEWS),
@@ -56,6 +58,8 @@ def seeds(folder: Path) -> None:
         "plain": plain.file,
         "batch": batch.file,
         "weights": plan.weights_file(small),
+        "keys": site.sets[0].pack(),
+        "signature": site.plan(tiny_plan())[-128:] + site.sets[0].keys[0] + bytes(32),
     }
     for name, content in files.items():
         (folder / name).write_bytes(content)
@@ -64,6 +68,7 @@ def seeds(folder: Path) -> None:
 def build(repository: Path, into: Path) -> Path:
     runtime = repository / "device_agent/firmware/runtime"
     sources = [repository / "tests/fuzz/readers.c", *sorted(runtime.glob("*.c")), *sorted(runtime.glob("kernels/*.c"))]
+    sources += sorted((runtime.parent / "trust").glob("*.c"))
     options = ["-std=c11", "-O1", "-g", "-ffp-contract=off", "-DBT_KERNEL_SET=base", "-DBT_MAX_WORK=3000000u"]
     options += ["-DBT_ONLY_BASE_KERNELS", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"]
     includes = [f"-I{runtime}", f"-I{runtime.parent / 'include'}"]
