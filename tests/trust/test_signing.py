@@ -87,12 +87,13 @@ def test_a_signed_plan_goes_to_a_wearable_with_keys_and_no_other(folder, capsys,
     finally:
         process.stop()
     (folder / "eog.plan").write_bytes(PLAN)
-    process.arguments[1] = str(trusted)
     other = Process(tmp_path, ["--storage", str(tmp_path / "second"), *process.arguments])
     with pytest.raises((AssertionError, json.JSONDecodeError)):
         other.start()  # it ends with code 2 and a word, before it listens
     assert other.running is not None
     assert other.running.wait(timeout=5) == 2
+    assert other.running.stdout is not None
+    other.running.stdout.close()
 
 
 async def test_the_agent_checks_before_the_wearable_does(folder):
