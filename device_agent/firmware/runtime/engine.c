@@ -53,7 +53,8 @@ uint8_t *bt_engine_weights(bt_engine *engine, bt_bank bank) {
 static void run_entry(bt_engine *engine, bt_entry entry, bt_bank bank, const bt_run *run) {
     engine->region[BT_REGION_WEIGHTS] = bt_engine_weights(engine, bank);
     bt_run counted = *run;
-    counted.touched = engine->touched;
+    counted.touched = engine->counted >> entry & 1 ? NULL : engine->touched;
+    engine->counted |= 1u << entry;
     counted.spent = engine->spent;
     bt_execute(engine->plan, entry, engine->region, engine->operations, &counted);
 }

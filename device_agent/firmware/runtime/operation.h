@@ -19,7 +19,8 @@ typedef enum bt_type { BT_F32 = 0, BT_I16, BT_BF16, BT_TYPES } bt_type;
 /* A dense tensor, last dimension fastest. An operand that the plan leaves out has rank 0 and no data. */
 typedef struct bt_tensor {
     float *data; /* of another type than BT_F32: cast by the operations that know it */
-    uint32_t rank, count, region, type;
+    uint32_t rank, count;
+    uint16_t region, type;
     uint32_t dims[BT_MAX_RANK];
 } bt_tensor;
 
@@ -54,7 +55,7 @@ typedef struct bt_operands {
 
 typedef struct bt_operation {
     const char *name;
-    uint32_t views, immediates, writes;
+    uint8_t views, immediates, writes;
     bool (*check)(const bt_operands *operands); /* shapes and immediates make sense together */
     void (*run)(const bt_operands *operands);   /* may rely on what check found */
 } bt_operation;

@@ -109,6 +109,7 @@ uint32_t bt_plan_layout(const bt_plan *plan) {
 
 bt_status bt_plan_open(bt_plan *plan, const uint8_t *file, uint32_t length) {
     memset(plan, 0, sizeof *plan);
+    if ((uintptr_t)file & 3) return BT_BAD_ARGUMENT;
     if (length < BT_PLAN_HEADER_BYTES || memcmp(file, "BTPL", 4) != 0) return BT_BAD_MAGIC;
     if (bt_u16(file + BT_AT_VERSION) != BT_PLAN_MAJOR) return BT_BAD_VERSION;
     const uint32_t signed_length = bt_u32(file + BT_AT_SIGNED_LENGTH);

@@ -40,7 +40,7 @@ bool bt_read_view(const bt_plan *plan, uint32_t index, bt_tensor *out, uint32_t 
     const uint8_t *record = plan->views + index * BT_VIEW_BYTES;
     const uint32_t strides = bt_u16(record + 2);
     out->region = record[0] & 15;
-    out->type = record[0] >> 4;
+    out->type = (uint16_t)(record[0] >> 4);
     out->rank = record[1];
     *offset = bt_u32(record + 4);
     if (out->region >= BT_REGION_COUNT || out->type >= BT_TYPES || strides > plan->strides_count || out->rank < 1 || out->rank > BT_MAX_RANK) return false;
@@ -48,7 +48,7 @@ bool bt_read_view(const bt_plan *plan, uint32_t index, bt_tensor *out, uint32_t 
     for (uint32_t i = 0; i < BT_MAX_RANK; i++) {
         const uint32_t dim = bt_u32(record + 8 + 4 * i);
         stride[i] = strides ? bt_u32(plan->strides + (strides - 1) * BT_STRIDES_BYTES + 4 * i) : 0;
-        if (i >= out->rank) continue;
+        if (i >= out->rank && dim != 1) return false;
         if (dim < 1 || dim > 1u << 24) return false;
         out->dims[i] = dim;
         count *= dim;

@@ -61,6 +61,7 @@ typedef struct bt_engine {
     uint32_t dropout_seed;            /* keys the dropout masks of a fit; set it before bt_fit_begin */
     uint32_t samples_seen;            /* windows since the fit began */
     uint32_t touched[BT_REGION_COUNT]; /* high-water marks: of each region, the end of what was ever used */
+    uint32_t counted; /* bit e: entry e has run, and its marks are there: a program uses the same in every run */
     uint64_t *spent; /* instructions of each operation, by number; NULL: nobody counts */
     uint32_t resident_bytes;
     uint32_t steps;      /* optimiser steps since the fit began */

@@ -20,6 +20,13 @@ enum { LEAST_PIECES = 1, DW_COLUMNS = 64, DW_WIDE = 0 };
 #else
 enum { LEAST_PIECES = 8, DW_COLUMNS = 16, DW_WIDE = 13 }; /* as many as correlate_scalar.h takes of one row */
 #endif
+#if !defined(BT_VECTOR) && !defined(BT_PLAIN_LOOPS)
+#include "matrix_scalar.h"
+#else
+static bool matrix_forward(const bt_operands *o) { return (void)o, false; }
+static bool matrix_input_gradient(const bt_operands *o) { return (void)o, false; }
+static bool matrix_weight_gradient(const bt_operands *o) { return (void)o, false; }
+#endif
 
 /* How the outputs of a pass are dealt out in pieces: channels by four within a group, rows, and stretches of a row. */
 typedef struct deal {
@@ -84,6 +91,7 @@ static void forward_piece(void *arg, uint32_t index) {
 }
 
 BT_RUN(conv2d_forward) {
+    if (matrix_forward(o)) return;
     const conv s = conv_read(o, &o->view[0], &o->view[1], &o->view[3], true);
     if (!conv_is_dense(&s)) {
         bt_port_parallel(o->run->port, strided_forward, (void *)(uintptr_t)o, (uint32_t)s.cout);
@@ -117,6 +125,7 @@ static void input_gradient_piece(void *arg, uint32_t index) {
 }
 
 BT_RUN(conv2d_input_gradient) {
+    if (matrix_input_gradient(o)) return;
     const conv s = conv_read(o, &o->view[2], &o->view[1], &o->view[0], o->view[1].dims[2] == 1);
     if (!conv_is_dense(&s)) {
         bt_port_parallel(o->run->port, strided_input_gradient, (void *)(uintptr_t)o, (uint32_t)s.cin);
@@ -319,6 +328,7 @@ static void share_lanes(const weight_job *work) { (void)work; }
 #endif
 
 BT_RUN(conv2d_weight_gradient) {
+    if (matrix_weight_gradient(o)) return;
     const conv s = conv_read(o, &o->view[0], &o->view[2], &o->view[1], true);
     if (!conv_is_dense(&s)) {
         bt_port_parallel(o->run->port, strided_weight_gradient, (void *)(uintptr_t)o, (uint32_t)s.cout);

@@ -1,5 +1,5 @@
 /* correlate() for cores with 32 float registers and no vectors: tiles of 2 rows x 8 outputs whose input slides through
- * registers (kernels of at least 8 taps), and of 4 rows x 5 outputs (fewer). */
+ * registers (kernels of at least 8 taps), and of 4 rows x 6 outputs (fewer). */
 
 /* Eight outputs p0..p7 of one row get one tap. */
 #define BT_ROW(p, w, x0, x1, x2, x3, x4, x5, x6, x7)                                                       \
@@ -332,10 +332,6 @@ BT_APART void gather_four_by_six(const sweep *s, float *y, int32_t out_row, cons
                                  int32_t count, const float *init) {
     gather(s, y, out_row, 4, FEW, s->w, in, x_step, count, init);
 }
-BT_APART void gather_four_by_five(const sweep *s, float *y, int32_t out_row, const float *in, int32_t x_step,
-                                  int32_t count, const float *init) {
-    gather(s, y, out_row, 4, FEWEST, s->w, in, x_step, count, init);
-}
 BT_APART void gather_one(const sweep *s, float *y, const float *w, const float *in, int32_t x_step, int32_t count,
                          const float *init) {
     gather(s, y, 0, 1, FEWEST, w, in, x_step, count, init);
@@ -414,8 +410,8 @@ static void gather_tiles(const sweep *s, float *out, int32_t out_row, int32_t ro
     const int32_t count = end - begin;
     int32_t r = 0;
     out += begin;
-    if (rows == 4) {
-        (count < FEW ? gather_four_by_five : gather_four_by_six)(&q, out, out_row, in, x_step, count, init);
+    if (rows == 4 && count >= FEW) {
+        gather_four_by_six(&q, out, out_row, in, x_step, count, init);
         return;
     }
     for (; r < rows; r++) gather_one(&q, out + r * out_row, s->w + r * s->w_row, in, x_step, count, init + r);

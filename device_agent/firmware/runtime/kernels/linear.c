@@ -1,5 +1,11 @@
 /* y[r][m] = sum over n of w[m][n] x[r][n], + bias[m]; x and y may have any shape with rows * n and rows * m values. */
 #include "kernel.h"
+#include "vector.h"
+
+#define BT_EIGHT _Pragma("GCC unroll 8")
+#if !defined(BT_VECTOR) && !defined(BT_PLAIN_LOOPS)
+#define BT_SIXTEEN 1 /* 32 float registers hold a row of sixteen inputs */
+#endif
 
 static bool shapes_fit(const bt_tensor *x, const bt_tensor *w, const bt_tensor *bias, const bt_tensor *y) {
     return x->rank && y->rank && w->rank == 2 && x->count % w->dims[1] == 0 && y->count % w->dims[0] == 0 &&
@@ -18,11 +24,76 @@ static void output_piece(void *arg, uint32_t index) {
                              (bias->rank ? bias->data[m] : 0.0f);
 }
 
+#ifdef BT_SIXTEEN
+enum { SIXTEEN = 16 };
+#define BT_FULL _Pragma("GCC unroll 16")
+
+/* One row of sixteen inputs, all of which stay in registers. */
+static void forward_sixteen(const bt_operands *o) {
+    const float *w = o->view[1].data, *bias = o->view[2].data;
+    float x[SIXTEEN], *y = o->view[3].data, *const end = y + o->view[3].count;
+    BT_FULL for (int i = 0; i < SIXTEEN; i++) x[i] = o->view[0].data[i];
+    for (; y != end; y++, w += SIXTEEN) {
+        float lane[BT_LANES];
+        BT_FULL for (int i = 0; i < BT_LANES; i++) lane[i] = fmaf(w[i], x[i], 0.0f);
+        BT_FULL for (int i = 0; i < BT_LANES; i++) lane[i] = fmaf(w[BT_LANES + i], x[BT_LANES + i], lane[i]);
+        *y = bt_fold_lanes(lane) + (bias ? *bias++ : 0.0f);
+    }
+}
+
+/* The same row's outer product with dy, added to dw. */
+static void weight_gradient_sixteen(const bt_operands *o) {
+    const float *dy = o->view[1].data, *const end = dy + o->view[1].count;
+    float x[SIXTEEN], *dw = o->view[2].data, *dbias = o->view[3].data;
+    BT_FULL for (int i = 0; i < SIXTEEN; i++) x[i] = o->view[0].data[i];
+    for (; dy != end; dy++, dw += SIXTEEN) {
+        const float d = *dy;
+        BT_FULL for (int i = 0; i < SIXTEEN; i++) dw[i] = fmaf(d, x[i], dw[i]);
+        if (dbias) *dbias++ += d;
+    }
+}
+static inline bool is_sixteen(const bt_tensor *x, const bt_tensor *w) {
+    return x->count == SIXTEEN && w->dims[1] == SIXTEEN;
+}
+#endif
+
 BT_RUN(linear_forward) {
+#ifdef BT_SIXTEEN
+    if (is_sixteen(&o->view[0], &o->view[1])) {
+        forward_sixteen(o);
+        return;
+    }
+#endif
     bt_port_parallel(o->run->port, output_piece, (void *)(uintptr_t)o, o->view[3].count);
 }
 
 BT_CHECK(linear_weight_gradient) { return shapes_fit(&o->view[0], &o->view[2], &o->view[3], &o->view[1]); }
+
+/* to[n] += d * x[n], and the same for a second row where there is one; eight at a time, loads before stores. */
+static inline __attribute__((always_inline)) void add_row(const float *x, uint32_t count, float u, float *a,
+                                                          const bool two, float v, float *b) {
+    const float *const whole = x + (count & ~7u), *const end = x + count;
+    while (x != whole) {
+        float s[8], t[8];
+        BT_EIGHT for (int i = 0; i < 8; i++) {
+            s[i] = fmaf(u, x[i], a[i]);
+            if (two) t[i] = fmaf(v, x[i], b[i]);
+        }
+        BT_EIGHT for (int i = 0; i < 8; i++) {
+            a[i] = s[i];
+            if (two) b[i] = t[i];
+        }
+        x += 8, a += 8;
+        if (two) b += 8;
+    }
+    for (; x != end; x++) {
+        *a = fmaf(u, *x, *a);
+        a++;
+        if (!two) continue;
+        *b = fmaf(v, *x, *b);
+        b++;
+    }
+}
 
 /* dw[m][n] += dy[r][m] * x[r][n]; dbias[m] += dy[r][m]; rows ascending. A piece is a stretch of inputs; the first has
  * the bias as well. Two outputs at a time, so that x is read half as often. */
@@ -32,27 +103,24 @@ static void weight_gradient_piece(void *arg, uint32_t index) {
     const uint32_t outputs = o->view[2].dims[0], inputs = o->view[2].dims[1], rows = o->view[1].count / outputs;
     const uint32_t from = bt_stretch_begin(inputs, index), to = bt_stretch_end(inputs, index);
     for (uint32_t r = 0; r < rows; r++) {
-        const float *restrict x = o->view[0].data + r * inputs, *dy = o->view[1].data + r * outputs;
+        const float *x = o->view[0].data + r * inputs + from, *dy = o->view[1].data + r * outputs;
+        float *dw = o->view[2].data + from;
         uint32_t m = 0;
-        for (; m + 2 <= outputs; m += 2) {
-            float *restrict a = o->view[2].data + m * inputs, *restrict b = a + inputs;
-            const float u = dy[m], v = dy[m + 1];
-            BT_UNROLL
-            for (uint32_t n = from; n < to; n++) {
-                a[n] = fmaf(u, x[n], a[n]);
-                b[n] = fmaf(v, x[n], b[n]);
-            }
-        }
-        for (; m < outputs; m++) {
-            float *restrict row = o->view[2].data + m * inputs;
-            BT_UNROLL
-            for (uint32_t n = from; n < to; n++) row[n] = fmaf(dy[m], x[n], row[n]);
-        }
+        for (; m + 2 <= outputs; m += 2, dw += 2 * inputs) add_row(x, to - from, dy[m], dw, true, dy[m + 1], dw + inputs);
+        if (m < outputs) add_row(x, to - from, dy[m], dw, false, 0.0f, dw);
         for (m = 0; dbias->rank && !index && m < outputs; m++) dbias->data[m] += dy[m];
     }
 }
 
-BT_RUN(linear_weight_gradient) { bt_stretches(o->run->port, weight_gradient_piece, o, o->view[2].dims[1]); }
+BT_RUN(linear_weight_gradient) {
+#ifdef BT_SIXTEEN
+    if (is_sixteen(&o->view[0], &o->view[2])) {
+        weight_gradient_sixteen(o);
+        return;
+    }
+#endif
+    bt_stretches(o->run->port, weight_gradient_piece, o, o->view[2].dims[1]);
+}
 
 BT_CHECK(linear_input_gradient) { return shapes_fit(&o->view[2], &o->view[1], NULL, &o->view[0]); }
 
@@ -62,19 +130,16 @@ static void input_gradient_piece(void *arg, uint32_t index) {
     const uint32_t outputs = o->view[1].dims[0], inputs = o->view[1].dims[1], rows = o->view[0].count / outputs;
     const uint32_t from = bt_stretch_begin(inputs, index), to = bt_stretch_end(inputs, index);
     for (uint32_t r = 0; r < rows; r++) {
-        const float *dy = o->view[0].data + r * outputs;
+        const float *dy = o->view[0].data + r * outputs, *const last = dy + outputs;
         float *dx = o->view[2].data + r * inputs;
         uint32_t n = from;
         for (; n + 8 <= to; n += 8) {
-            const float *w = o->view[1].data + n;
-            float s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0;
-            for (uint32_t m = 0; m < outputs; m++, w += inputs) {
-                const float d = dy[m];
-                s0 = fmaf(d, w[0], s0), s1 = fmaf(d, w[1], s1), s2 = fmaf(d, w[2], s2), s3 = fmaf(d, w[3], s3);
-                s4 = fmaf(d, w[4], s4), s5 = fmaf(d, w[5], s5), s6 = fmaf(d, w[6], s6), s7 = fmaf(d, w[7], s7);
-            }
-            dx[n] = s0, dx[n + 1] = s1, dx[n + 2] = s2, dx[n + 3] = s3;
-            dx[n + 4] = s4, dx[n + 5] = s5, dx[n + 6] = s6, dx[n + 7] = s7;
+            const float *w = o->view[1].data + n, *d = dy;
+            float s[8];
+            BT_EIGHT for (int i = 0; i < 8; i++) s[i] = fmaf(*d, w[i], 0.0f);
+            for (d++, w += inputs; d != last; d++, w += inputs)
+                BT_EIGHT for (int i = 0; i < 8; i++) s[i] = fmaf(*d, w[i], s[i]);
+            BT_EIGHT for (int i = 0; i < 8; i++) dx[n + (uint32_t)i] = s[i];
         }
         for (; n < to; n++) {
             float sum = 0.0f;
