@@ -33,7 +33,8 @@ static inline void locate(const bt_plan *plan, uint32_t view, uint8_t *const reg
         for (const loop *l = loops; l != loops + depth; l++, stride += 4) offset += word_at(stride) * l->index;
     }
     *t = (bt_tensor){.data = (float *)(void *)(region[place] + offset), .rank = head >> 8 & 0xff,
-                     .count = a * b * c * d, .region = (uint16_t)place, .type = head >> 4 & 15, .dims = {a, b, c, d}}; /* they are 1 from the rank on */
+                     .count = a * b * c * d, /* they are 1 from the rank on */
+                     .region = (uint16_t)place, .type = head >> 4 & 15, .dims = {a, b, c, d}};
 }
 
 /* The operands of the instruction at `at`; returns where the next one lies. */

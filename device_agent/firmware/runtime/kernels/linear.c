@@ -15,12 +15,27 @@ static bool shapes_fit(const bt_tensor *x, const bt_tensor *w, const bt_tensor *
 
 BT_CHECK(linear_forward) { return shapes_fit(&o->view[0], &o->view[1], &o->view[2], &o->view[3]); }
 
+#ifdef BT_SIXTEEN
+/* bt_dot with its lanes in registers. */
+static float lanes_dot(const float *x, const float *y, uint32_t n) {
+    const float *const whole = x + (n & ~7u);
+    float lane[BT_LANES] = {0};
+    for (; x != whole; x += BT_LANES, y += BT_LANES)
+        BT_EIGHT for (int i = 0; i < BT_LANES; i++) lane[i] = fmaf(x[i], y[i], lane[i]);
+    BT_EIGHT for (int i = 0; i < BT_LANES; i++)
+        if (i < (int)(n & 7)) lane[i] = fmaf(x[i], y[i], lane[i]);
+    return bt_fold_lanes(lane);
+}
+#else
+#define lanes_dot bt_dot
+#endif
+
 /* The dot product in eight lanes, then the bias. */
 static void output_piece(void *arg, uint32_t index) {
     const bt_operands *o = arg;
     const bt_tensor *w = &o->view[1], *bias = &o->view[2];
     const uint32_t inputs = w->dims[1], r = index / w->dims[0], m = index % w->dims[0];
-    o->view[3].data[index] = bt_dot(w->data + m * inputs, o->view[0].data + r * inputs, inputs) +
+    o->view[3].data[index] = lanes_dot(w->data + m * inputs, o->view[0].data + r * inputs, inputs) +
                              (bias->rank ? bias->data[m] : 0.0f);
 }
 
