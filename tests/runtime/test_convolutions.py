@@ -26,6 +26,10 @@ LAYERS = [
     conv((16, 2, 27), 16, (1, 8)),
     conv((16, 2, 5), 16, (2, 1)),
     conv((16, 1, 5), 16, (1, 1), bias=True),
+    conv((4, 2, 5), 12, (2, 1)),  # products of matrices: five positions, several rows, sums of no whole four
+    conv((6, 3, 11), 8, (1, 1), bias=True),
+    conv((3, 3, 77), 8, (3, 1)),
+    conv((4, 3, 9), 4, (2, 1)),  # lower than the map
     conv((1, 8, 190), 32, (8, 1)),
     conv((8, 1, 190), 8, (1, 128), (0, 0, 63, 64), groups=8),
     conv((8, 1, 23), 8, (1, 16), (0, 0, 7, 8), groups=8),
@@ -40,6 +44,8 @@ LAYERS = [
     conv((4, 3, 41), 6, (3, 9), (1, 1, 4, 4), stride=(2, 2), bias=True),
     conv((3, 1, 12), 3, (1, 7), (0, 0, 1, 0), stride=(1, 3)),
     Layer("", "linear", (928,), (2, 928), (2,), (), True),
+    Layer("", "linear", (16,), (11, 16), (11,), (), True),
+    Layer("", "linear", (16,), (3, 16), (3,)),
     Layer("", "linear", (3, 19), (11, 19), (3, 11), (), True),
 ]
 
