@@ -195,6 +195,8 @@ class _Device:
         answers: dict[str, list[str]] = {}
         for message in self.of("reply"):
             answers.setdefault(message["command_id"], []).append(message["status"])
+        asked = [one for one in self.told["commands"] if one["device"] == self.name]
+        yield from (f"command {one['command_id']} has no answer" for one in asked if one["command_id"] not in answers)
         for command, statuses in answers.items():
             final = [status for status in statuses if status in _ANSWERED]
             if len(final) != 1:

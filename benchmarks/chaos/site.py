@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import math
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -88,6 +89,8 @@ class Site:
     outages: list[dict[str, Any]] = field(default_factory=list)
     all_run: asyncio.Event = field(default_factory=asyncio.Event)
     """Every device's agent has said that it is ready."""
+    database_away: list[tuple[float, float]] = field(default_factory=list)
+    """From when until when; a supervisor that is started then says so, and leaves."""
     _running: set[str] = field(default_factory=set)
     _postgres: Postgres | None = None
     _web: int = 0
@@ -267,11 +270,11 @@ class Site:
 
     async def _stop_database(self, down_s: float) -> None:
         if self._postgres is not None:
-            import signal
-
+            began = time.time()
             await asyncio.to_thread(self._postgres.stop, signal.SIGQUIT)
             await asyncio.sleep(down_s)
             await asyncio.to_thread(self._postgres.start)
+            self.database_away.append((began, time.time()))
         else:
             await asyncio.to_thread(_lock, self.settings.folder / "biotrain.db", down_s)
 

@@ -15,6 +15,7 @@ from service.tokens import ANYBODY, Identity, Role, TokenDesk
 COOKIE = "biotrain_token"
 #: Reached without a token: whether it lives, the page itself, and the place where a token is handed in.
 _OPEN = ("/healthz", "/readyz", "/api/session", "/api/openapi.json")
+_ERASED = "/api/devices/"
 _ADMIN = ("/api/tokens", "/api/deliveries")
 
 
@@ -64,6 +65,8 @@ def identity_of(request: Request) -> Identity:
 
 def _wanted(method: str, path: str) -> Role:
     if path.startswith(_ADMIN) and (method not in ("GET", "HEAD") or path.startswith("/api/tokens")):
+        return Role.ADMIN
+    if method == "DELETE" and path.startswith(_ERASED):
         return Role.ADMIN
     return Role.READ if method in ("GET", "HEAD", "OPTIONS") else Role.OPERATE
 

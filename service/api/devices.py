@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, HTTPException, Query, Request
 from pydantic import BaseModel, Field
 
 from schemas.base import Name
 from schemas.health import Health
 from schemas.state import DeviceState, State
+from service.api.auth import identity_of
 from service.api.context import Context
 from service.api.parameters import DeviceName, SiteName
+from service.store import audit
+from service.store.erase import erase_device
 from service.store.overview import fleet, gaps, stored_counts
 
 _GONE = (DeviceState.OFFLINE, DeviceState.FINISHED)
@@ -36,6 +39,10 @@ class Device(BaseModel):
 
 class DeviceList(BaseModel):
     items: list[Device]
+
+
+class Erased(BaseModel):
+    messages: int = Field(description="so many were stored of the device")
 
 
 class GapView(BaseModel):
@@ -69,6 +76,19 @@ def router(context: Context) -> APIRouter:
         await _known(context, site, device)
         found = await gaps(context.database, site, device)
         return GapList(items=[GapView(boot=gap.boot, first=gap.first, last=gap.last) for gap in found])
+
+    @routes.delete(
+        "/{site}/{device}",
+        summary="Erase all that is stored of a device (admin)",
+        responses={404: {"description": "no such device"}},
+    )
+    async def erase(http: Request, site: SiteName, device: DeviceName) -> Erased:
+        """Messages, alerts, commands, desired state, sums by the hour and quarantine. The audit log keeps that it was
+        done. Stop its agent first: what a device sends afterwards is stored again."""
+        await _known(context, site, device)
+        by = identity_of(http)
+        await audit.note(context.database, by.name, by.role, "device_erased", site=site, device=device)
+        return Erased(messages=await erase_device(context.database, site, device))
 
     return routes
 

@@ -62,6 +62,17 @@ def test_only_loopback_is_published_and_no_secret_has_a_default(folder: Path, se
     assert all(re.fullmatch(r"\$\{\w+:\?[^}]+\}", value) for value in secrets)
 
 
+def test_no_container_has_root_a_capability_or_a_system_that_can_be_written(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], f"{name}: and the engine's own seccomp profile"
+        assert not {"privileged", "cap_add", "network_mode", "pid", "devices"} & service.keys(), name
+        user = str(service.get("user", "built"))
+        assert user == "built" if "build" in service else int(user.split(":")[0]) > 0, name
+        assert service["pids_limit"] <= 200, name
+
+
 def test_the_container_ends_with_a_user_of_its_own_and_the_command(folder: Path) -> None:
     lines = (folder / "Containerfile").read_text().splitlines()
     words = [line.split(" ", 1)[0] for line in lines if line and not line.startswith("#")]

@@ -58,6 +58,14 @@ def test_its_command_knows_the_options_that_it_is_given(folder: Path, unit: str)
 
 
 @pytest.mark.parametrize("unit", UNITS)
+def test_it_is_started_again_however_often_it_fails(folder: Path, unit: str) -> None:
+    """A supervisor leaves when its database is not there yet, five times within ten seconds if need be."""
+    text = (folder / unit).read_text()
+    assert "\nRestart=on-failure\n" in text
+    assert "\nStartLimitIntervalSec=0\n" in text[: text.index("[Service]")]
+
+
+@pytest.mark.parametrize("unit", UNITS)
 def test_no_secret_stands_in_a_unit(folder: Path, unit: str) -> None:
     text = (folder / unit).read_text()
     assert re.findall(r"^Environment=.*(?:PASSWORD|TOKEN|SECRET|PASSPHRASE)", text, re.MULTILINE) == []

@@ -83,6 +83,7 @@ def test_without_a_token_only_the_health_checks_and_the_page_answer(guarded: Gua
         ("GET", "/api/tokens", "admin"),
         ("POST", "/api/tokens", "admin"),
         ("POST", "/api/deliveries/999/retry", "admin"),
+        ("DELETE", "/api/devices/lab/nobody", "admin"),
     ],
 )
 def test_a_role_may_do_what_is_its_own_and_nothing_above(guarded: Guarded, method: str, path: str, least: str) -> None:
