@@ -213,7 +213,7 @@ def _descends(parent: bytes, previous: bytes, changes: list[dict[str, Any]], ver
 
 def _record(sector: bytes) -> bytes | None:
     """The whole record at a sector's begin, whatever its length: the one whose end is the CRC of what stands before."""
-    if sector[:4] != b"CTSB":
+    if sector[:4] not in (b"CTSB", b"DTSB"):  # before and since devices have keys
         return None
     crc, at = zlib.crc32(sector[:256]), 256
     while at + 4 <= 1024:
