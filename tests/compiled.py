@@ -11,9 +11,9 @@ from torch import nn
 
 from device_agent.compiler.compile import CompiledPlan, Signal, compile_model
 from device_agent.compiler.normalise import Norm
-from device_agent.compiler.preprocessing import Preprocessing
 from device_agent.engine.engine import CANDIDATE, Engine
 from device_agent.models import SIZES
+from device_agent.preprocessing.steps import Preprocessing
 from schemas.plan import Region
 from tests.judge import Step
 

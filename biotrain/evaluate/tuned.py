@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from biotrain.evaluate.settings import Tuning
-from device_agent.compiler.preprocessing import Preprocessing
 from device_agent.engine.engine import Engine
+from device_agent.preprocessing.steps import Preprocessing
 from device_agent.sources.recording import Recording
 from schemas.plan import read_plan
 

@@ -11,11 +11,11 @@ from biotrain.pretrain.people import TrainingSet
 from biotrain.pretrain.settings import TrainingSettings
 from device_agent.compiler.compile import CompiledPlan, Signal, compile_model
 from device_agent.compiler.normalise import Norm
-from device_agent.compiler.preprocessing import Preprocessing
 from device_agent.compiler.training_options import Mode
 from device_agent.models import ModelSize, build_model
 from device_agent.models.aligned import Aligned
 from device_agent.models.norms import with_group_norm
+from device_agent.preprocessing.steps import Preprocessing
 
 
 @dataclass(frozen=True, slots=True)

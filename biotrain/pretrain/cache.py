@@ -25,7 +25,7 @@ TRAINING_CODE = (
     "biotrain/pretrain/people.py",
     "biotrain/pretrain/training.py",
     "device_agent/adaptation/alignment.py",
-    "device_agent/compiler/preprocessing.py",
+    "device_agent/preprocessing/steps.py",
     "device_agent/models/*.py",
     "device_agent/sources/dataset.py",
     "device_agent/sources/formats.py",

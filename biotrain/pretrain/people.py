@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from biotrain.pretrain.filters import average_reference, design
 from device_agent.adaptation.alignment import align_groups
-from device_agent.compiler.preprocessing import Preprocessing
+from device_agent.preprocessing.steps import Preprocessing
 from device_agent.sources.dataset import Dataset, Steps
 from device_agent.sources.recording import Recording, check_same_layout
 from device_agent.sources.simulator import SimulatedPerson

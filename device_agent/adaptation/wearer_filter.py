@@ -11,9 +11,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from device_agent.adaptation.alignment import MeanCovariance
-from device_agent.compiler.take_apart import read_preprocessing
+from device_agent.preprocessing.in_plan import read_preprocessing
 from device_agent.sources.window import Window
-from schemas.plan import read_plan
+from schemas.plan import PlanError, read_plan
 from schemas.weights import Origin, Weights, read_weights
 
 FILTERS = "alignment.weight"
@@ -24,7 +24,10 @@ LEAST = 8
 
 def is_aligned(plan: bytes) -> bool:
     """Does its network expect windows that are aligned to their wearer?"""
-    return any(parameter["name"] == FILTERS for parameter in read_plan(plan).names["parameters"])
+    try:
+        return any(parameter["name"] == FILTERS for parameter in read_plan(plan).names["parameters"])
+    except PlanError:
+        return False  # it is the wearable that decides what it runs
 
 
 def aligned_weights(plan: bytes, weights: bytes, windows: Iterable[Window]) -> bytes | None:

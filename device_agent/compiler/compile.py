@@ -22,10 +22,11 @@ from device_agent.compiler.memory_plan import plan_memory
 from device_agent.compiler.narrow import Counts, narrow_preprocessing
 from device_agent.compiler.normalise import Norm, normalise
 from device_agent.compiler.operators.norm import BATCH_NORM
-from device_agent.compiler.preprocessing import Constants, Preprocessing, preprocess
+from device_agent.compiler.preprocessing import Constants, preprocess
 from device_agent.compiler.stream.choice import ALL
 from device_agent.compiler.traffic import region_traffic
 from device_agent.compiler.training_options import Activations, Loss, Mode, Optimizer, Windows
+from device_agent.preprocessing.steps import Preprocessing
 from schemas.plan import NO_FEATURES, Entry, PlanHeader, Region, pack_plan, read_plan
 from schemas.weights import Origin, Weights
 

@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from device_agent.compiler.errors import CompileError
-from device_agent.compiler.preprocessing import Preprocessing
-from device_agent.compiler.take_apart import read_preprocessing
 from device_agent.models import SIZES, ModelSize, build_model
 from device_agent.models.norms import with_group_norm
+from device_agent.preprocessing.in_plan import read_preprocessing
+from device_agent.preprocessing.steps import Preprocessing
 from schemas.errors import UserError
 from schemas.plan import Plan, read_plan
 from schemas.weights import Weights, read_weights

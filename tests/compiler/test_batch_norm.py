@@ -10,10 +10,10 @@ from torch import nn
 from device_agent.compiler.compile import compile_model
 from device_agent.compiler.errors import CompileError
 from device_agent.compiler.normalise import Norm
-from device_agent.compiler.preprocessing import Preprocessing
 from device_agent.compiler.training_options import Loss, Mode
 from device_agent.engine.engine import CANDIDATE, KERNEL_SETS, Engine, EngineError
 from device_agent.models import SIZES, build_model
+from device_agent.preprocessing.steps import Preprocessing
 from schemas.plan import Region
 from tests.compiled import compiled, random_windows, randomise_norms, signal, without_dropout
 from tests.compiler.test_dropout import GivenMask

@@ -14,11 +14,11 @@ import torch
 from device_agent.compiler.compile import Signal, compile_model
 from device_agent.compiler.export_model import rebuild, to_onnx, to_pt
 from device_agent.compiler.normalise import Norm
-from device_agent.compiler.preprocessing import Preprocessing
-from device_agent.compiler.take_apart import read_preprocessing
 from device_agent.engine.engine import Engine
 from device_agent.models import ModelSize, build_model
 from device_agent.models.norms import with_group_norm
+from device_agent.preprocessing.in_plan import read_preprocessing
+from device_agent.preprocessing.steps import Preprocessing
 from schemas.errors import UserError
 from schemas.weights import read_weights
 

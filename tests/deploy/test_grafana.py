@@ -32,7 +32,8 @@ def known() -> set[str]:
 
     desk = SimpleNamespace(counts={("hook", "done"): 1})
     ingest = SimpleNamespace(counters=IngestCounters(), store_error="")
-    metrics = Metrics(Broker(BrokerSettings()), ingest, SimpleNamespace(readers=0), desk)  # type: ignore[arg-type]
+    shelf = SimpleNamespace(parts_sent=0, refused=0)
+    metrics = Metrics(Broker(BrokerSettings()), ingest, SimpleNamespace(readers=0), desk, shelf)  # type: ignore[arg-type]
     text = metrics.text().decode()
     source = (Path(sys.modules["service.metrics"].__file__ or "").parent / "watch.py").read_text()
     gauges = re.findall(r'^ +"([a-z_]+)": \("', source, re.MULTILINE)

@@ -14,8 +14,8 @@ from biotrain.pretrain.run import OtherPeople, pretrain
 from biotrain.pretrain.settings import TrainingSettings
 from device_agent.adaptation.alignment import alignment_of
 from device_agent.adaptation.wearer_filter import FILTERS, LEAST, aligned_weights, is_aligned
-from device_agent.compiler.take_apart import read_preprocessing
 from device_agent.models.aligned import ALIGNMENT
+from device_agent.preprocessing.in_plan import read_preprocessing
 from device_agent.sources.dataset import open_dataset
 from device_agent.sources.recording import Recording
 from device_agent.sources.timeline import Timeline

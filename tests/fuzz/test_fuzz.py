@@ -17,7 +17,7 @@ from torch import nn
 
 from device_agent.compiler.compile import compile_model
 from device_agent.compiler.normalise import Norm
-from device_agent.compiler.preprocessing import Preprocessing
+from device_agent.preprocessing.steps import Preprocessing
 from schemas.link.opcodes import Opcode
 from tests.compiled import signal
 from tests.runtime.handmade import tiny_plan

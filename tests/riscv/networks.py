@@ -14,9 +14,9 @@ from torch import nn
 from device_agent.compiler import memory_plan
 from device_agent.compiler.compile import CompiledPlan, compile_model
 from device_agent.compiler.normalise import Norm
-from device_agent.compiler.preprocessing import Preprocessing
 from device_agent.compiler.training_options import Activations, Loss, Optimizer
 from device_agent.compiler.training_options import Windows as Form
+from device_agent.preprocessing.steps import Preprocessing
 from schemas.plan import Entry, Region, View
 from schemas.plan_operations import OPERATIONS
 from tests.compiled import random_windows, randomise_norms, signal

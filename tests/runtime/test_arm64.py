@@ -77,7 +77,8 @@ def program(tmp_path_factory, repository):
     folder, firmware = tmp_path_factory.mktemp("arm64"), repository / "device_agent" / "firmware"
     (folder / "train.c").write_text(PROGRAM)
     runtime = firmware / "runtime"
-    host = (firmware / "port" / "host" / name for name in ("engine_handle.c", "port.c"))
+    port = firmware / "port"
+    host = (port / "cell.c", *(port / "host" / name for name in ("engine_handle.c", "port.c")))
     flags = ("-static", "-std=c11", "-O1", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
     settings = ("-DBT_KERNEL_SET=base", f"-DRATE={RATE}f", f"-DDECAY={DECAY}f")
     sources = [folder / "train.c", *host, *sorted(runtime.glob("*.c")), *sorted((runtime / "kernels").glob("*.c"))]

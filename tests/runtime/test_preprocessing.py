@@ -9,8 +9,8 @@ from torch import nn
 
 from device_agent.compiler.compile import compile_model
 from device_agent.compiler.errors import CompileError
-from device_agent.compiler.preprocessing import Preprocessing
 from device_agent.engine.engine import Engine
+from device_agent.preprocessing.steps import Preprocessing
 from schemas.plan import Region
 from tests.compiled import SCALE, Windows, random_windows, signal
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from device_agent.compiler.preprocessing import Floats, Preprocessing
+from device_agent.preprocessing.steps import Floats, Preprocessing
 from schemas.plan import Entry, PlanError, Region, plan_sections
 from schemas.plan_operations import END, OPERATIONS
 
