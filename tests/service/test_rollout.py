@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 #: As fast as a test may be; who runs a fleet waits for hours where this waits for seconds. So few windows may err by
 #: several points, which must not hold up the good plan.
 QUICK = {
-    "shares": [0.25, 1.0], "hold_s": 0, "min_labelled": 60, "settle_s": 0.4, "before_s": 600, "answer_s": 60,
+    "shares": [0.25, 1.0], "hold_s": 0, "min_labelled": 160, "settle_s": 0.4, "before_s": 600, "answer_s": 60,
     "margin": 0.12,
 }  # fmt: skip
 
@@ -95,8 +95,8 @@ async def test_a_bad_plan_is_stopped_at_its_canary_and_taken_back_and_a_good_one
     async with fleet(tmp_path, mosquitto, names) as (old, first):
         bad, good = renamed(old, "eog-bad"), renamed(old, "eog-good")
         await operator.until(lambda: operator.running() == {read_plan(old).hash})
-        await operator.until(lambda: min(d["stored"] for d in operator.get("/api/devices")["items"]) > 12)
-        number = operator.add("bad", bad, weights_for(bad, first, noise=1.0))
+        await operator.until(lambda: min(d["stored"] for d in operator.get("/api/devices")["items"]) > 30)
+        number = operator.add("bad", bad, weights_for(bad, first, noise=3.0))
         begun = operator.post("/api/rollouts", {"site": "lab", "plan": number, "settings": QUICK}, 201)
         path = f"/api/rollouts/{begun['id']}"
         assert begun["counts"] == {"asked": 1, "waiting": 2}
