@@ -26,6 +26,10 @@ class FitSettings(BaseModel):
     seed: int = Field(default=0, ge=0)
     timeout_s: float = Field(default=900.0, gt=0, description="a fit that has not ended by then is stopped")
 
+    def steps(self, windows: int) -> int:
+        """Optimiser steps of a fit on so many windows: a batch that is not full is a step as well."""
+        return self.epochs * -(-windows // self.batch_size)
+
 
 class AgentSettings(BaseModel):
     """One agent beside one wearable."""

@@ -34,6 +34,7 @@ STREAM_CODE = (
     "device_agent/drift/*.py",
     "device_agent/settings.py",
     "device_agent/sources/split.py",
+    "device_agent/windows.py",
 )
 TRACE_CODE = ("biotrain/evaluate/traces.py", "biotrain/evaluate/tuned.py", "device_agent/sources/split.py")
 

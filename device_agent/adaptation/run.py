@@ -117,8 +117,7 @@ class AdaptationRun:
     async def _fit_and_judge(self, wearable: Wearable, flight: InFlight) -> None:
         fit = self._how(flight)
         if self._context.mj_per_window is not None:
-            steps = fit.epochs * -(-len(flight.train) // fit.batch_size)  # a batch that is not full is a step as well
-            flight.energy_mj = steps * fit.batch_size * self._context.mj_per_window
+            flight.energy_mj = fit.steps(len(flight.train)) * fit.batch_size * self._context.mj_per_window
         await wearable.start_fit(
             FitRequest(
                 fit_id=flight.fit_id,
