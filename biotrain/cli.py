@@ -19,6 +19,7 @@ from schemas.errors import UserError
 #: Command and its one line in `biotrain --help`. The module is `biotrain.commands.<command>`, its function `main`.
 COMMANDS = {
     "demo": "The whole loop at once: broker, supervisor, virtual wearable and agent.",
+    "data": "What a folder of recordings holds, and a data set file for it.",
     "pretrain": "Train a model on other people's recordings and compile it to plan and weights.",
     "plan": "What a model needs on the device: parameters, memory, multiply-accumulates, energy.",
     "evaluate": "What adaptation would have done on recordings: the paper's protocols, the whole stream.",

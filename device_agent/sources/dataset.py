@@ -85,7 +85,10 @@ class DatasetFile(_Part):
     licence: str = ""
     format: str = "npz"
     folder: str = Field(default=".", description="relative to this file; ${NAME} and ${NAME:-default} are replaced")
-    pattern: str = Field(default="{subject}_session{session}.npz", description="of the files' paths in the folder")
+    pattern: str = Field(
+        default="{subject}_session{session}.npz",
+        description="of the files' paths; * matches within a name; without {session} every file is session 1",
+    )
     subjects: tuple[str, ...] | None = None
     channels: tuple[str, ...] | None = Field(default=None, description="in this order; None: all")
     classes: Mapping[str, tuple[str, ...]] | None = Field(
@@ -109,8 +112,8 @@ class DatasetFile(_Part):
     @field_validator("pattern")
     @classmethod
     def _places(cls, value: str) -> str:
-        if value.count("{subject}") != 1 or value.count("{session}") != 1:
-            raise ValueError(f"{value!r} must hold {{subject}} and {{session}} once each")
+        if value.count("{subject}") != 1 or value.count("{session}") > 1:
+            raise ValueError(f"{value!r} must hold {{subject}} once, and {{session}} not more than once")
         return value
 
     @model_validator(mode="after")
@@ -179,16 +182,28 @@ class Dataset:
             return chosen
         if not self.folder.is_dir():
             raise UserError(f"{self.folder}: there is no such folder of recordings: check --data")
-        pattern = _regex(self.file.pattern)
+        pattern = path_regex(self.file.pattern)
         found: dict[str, dict[int, Path]] = {}
         for path in sorted(self.folder.rglob("*")):
             named = pattern.fullmatch(path.relative_to(self.folder).as_posix())
             if named and (self.file.subjects is None or named["subject"] in self.file.subjects):
-                found.setdefault(named["subject"], {})[int(named["session"])] = path
+                subject, session = named["subject"], int(named.groupdict().get("session") or 1)
+                other = found.setdefault(subject, {}).setdefault(session, path)
+                if other != path:
+                    raise UserError(
+                        f"{self.place}: pattern: {other} and {path} are both session {session} of {subject}: write a "
+                        "pattern that tells them apart"
+                    )
         if not found:
             shown = self.file.pattern.format(subject="SUBJECT", session="N")
-            raise UserError(f"{self.folder}: holds no recordings: expected files named {shown}")
+            raise UserError(f"{self.folder}: holds no recordings: expected files named {shown}{self._instead()}")
         return {subject: dict(sorted(sessions.items())) for subject, sessions in sorted(found.items())}
+
+    def _instead(self) -> str:
+        """For those who bring continuous recordings and no file that describes them."""
+        if self.place != self.folder:
+            return ""
+        return f"; for EDF, BDF, GDF, FIF or BrainVision files `biotrain data {self.place} --write` writes {FILE_NAME}"
 
 
 def open_dataset(place: Path) -> Dataset:
@@ -201,14 +216,22 @@ def open_dataset(place: Path) -> Dataset:
 
 
 def _from_file(path: Path) -> Dataset:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such data set file: check --data") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a readable YAML file: {error}") from None
+    return parse_dataset(text, path)
+
+
+def parse_dataset(text: str, path: Path) -> Dataset:
+    """The data set that `text` describes, as if it stood in `path`. Raises UserError with the field."""
     import yaml  # only those who have such a file wait for it
 
     try:
-        text = path.read_text(encoding="utf-8")
         content = yaml.safe_load(text)
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such data set file: check --data") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except yaml.YAMLError as error:
         raise UserError(f"{path}: not a readable YAML file: {error}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected a data set (name: value lines), found {type(content).__name__}")
@@ -231,6 +254,7 @@ def _expand(text: str, path: Path) -> str:
     return re.sub(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}", value, text)
 
 
-def _regex(pattern: str) -> re.Pattern[str]:
-    escaped = re.escape(pattern).replace(r"\{subject\}", r"(?P<subject>[^/]+)")
+def path_regex(pattern: str) -> re.Pattern[str]:
+    """Of a data set's `pattern`, for paths relative to its folder; groups `subject` and, if it has one, `session`."""
+    escaped = re.escape(pattern).replace(r"\*", "[^/]*").replace(r"\{subject\}", r"(?P<subject>[^/]+)")
     return re.compile(escaped.replace(r"\{session\}", r"(?P<session>\d+)"))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _VOLT = 107
 """FIFF's unit number, as MNE keeps it for each channel."""
-_NOT_A_LABEL = ("bad", "edge", "boundary", "new segment")
+NOT_A_LABEL = ("bad", "edge", "boundary", "new segment")
 """Annotations that begin so mark parts of the signal, not what the person did."""
 
 
@@ -183,7 +183,7 @@ def _events(raw: Any, stim_channel: str | None, path: Path) -> list[_Event]:
     events = [
         _Event(int(start) / rate, float(duration), str(label))
         for start, duration, label in zip(starts, notes.duration, notes.description, strict=True)
-        if not str(label).lower().startswith(_NOT_A_LABEL)
+        if not str(label).lower().startswith(NOT_A_LABEL)
     ]
     return sorted(events, key=lambda event: event.start_s)
 

@@ -91,7 +91,7 @@ def test_a_folder_with_a_dataset_file_in_it_is_described_by_that(tmp_path: Path)
         ("chanels: [a]", "chanels: Extra inputs"),
         ("- a", "expected a data set"),
         ("a: [", "not a readable YAML"),
-        ("pattern: x.npz", "must hold {subject} and {session}"),
+        ("pattern: x.npz", "must hold {subject} once"),
         ("classes: [rest]", "at least two"),
         ("preprocessing: {filters: [{kind: bandpass, low_hz: 3}]}", "takes low_hz and high_hz"),
         ("preprocessing: {filters: [{kind: bandpass, low_hz: 30, high_hz: 3}]}", "30 is not below"),
