@@ -47,7 +47,9 @@ def main(
     ],
     data: Annotated[Path, typer.Option(help="A data set's YAML file, or a folder of recordings.")],
     model: Annotated[str | None, typer.Option(help="Model; by default the EpiDeNet that suits the windows.")] = None,
-    modes: Annotated[str, typer.Option(help="What is tuned (day1, longitudinal).")] = "none,last-layer,full",
+    modes: Annotated[
+        str, typer.Option(help="What is tuned (day1, longitudinal); full-bf16: activations kept in bf16.")
+    ] = "none,last-layer,full",
     triggers: Annotated[str, typer.Option(help="Who starts adaptations (stream).")] = "never,agent,oracle,thrifty",
     subjects: Annotated[str | None, typer.Option(help="People, e.g. U1,U2; by default all.")] = None,
     seeds: Annotated[int, typer.Option(min=1, max=100, help="Seeds 0, 1, ...")] = 1,
@@ -77,7 +79,7 @@ def main(
 
     _needs_torch()
     from biotrain.evaluate.run import Request, run_detection, run_protocols, run_streams
-    from biotrain.evaluate.settings import StudySettings, Tuning
+    from biotrain.evaluate.settings import NARROW, StudySettings, Tuning
 
     dataset = open_dataset(data)
     people = tuple(dataset.subjects) if subjects is None else _words(subjects)
@@ -111,7 +113,11 @@ def main(
     elif study is StudyChoice.DETECTION:
         report = _with_progress(lambda tell: run_detection(request(tell)))
     else:
-        chosen = _known(modes, ("none", "last-layer", "full", "norm-only", "bias-only"), "--modes")
+        tuned = ("last-layer", "full", "norm-only", "bias-only")
+        narrow = tuple(f"{mode}-{form}" for mode in tuned for form in NARROW)
+        chosen = _known(modes, ("none", *tuned, *narrow), "--modes")
+        if engine is not EngineChoice.DEVICE and set(chosen) & set(narrow):
+            raise UserError("--modes: activations in bf16 are the device's: leave --engine out")
         tuning = Tuning(epochs=epochs, learning_rate=learning_rate)
         settings = [
             StudySettings(study=study.value, engine=name, training=training, tuning=tuning)

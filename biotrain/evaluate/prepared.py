@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from biotrain.evaluate.settings import NONE
+from biotrain.evaluate.settings import NONE, in_parts
 from biotrain.evaluate.tuned import Values, unpack_values
 from biotrain.pretrain.blank import Blank, blank_model
 from biotrain.pretrain.people import load_others
 from biotrain.pretrain.run import OtherPeople, pretrain
 from biotrain.pretrain.settings import TrainingSettings
-from device_agent.compiler.training_options import Mode
+from device_agent.compiler.training_options import Activations, Mode
 from device_agent.sources.dataset import Dataset
 from schemas.plan import read_plan
 from schemas.weights import read_weights
@@ -36,5 +36,9 @@ def prepare(
     made = pretrain(OtherPeople(dataset, subject), settings, cache)
     values = unpack_values(made.plan, read_weights(made.weights, read_plan(made.plan).hash).values)
     blank = blank_model(load_others(dataset, subject), settings)
-    plans = {mode: blank.compile(Mode(mode)).file for mode in modes if mode not in (NONE, Mode.FULL)}
+    plans = {}
+    for mode in modes:
+        tuned, form = in_parts(mode)
+        if mode not in (NONE, Mode.FULL):
+            plans[mode] = blank.compile(Mode(tuned), Activations(form)).file
     return Prepared(blank, {NONE: made.plan, str(Mode.FULL): made.plan, **plans}, values)

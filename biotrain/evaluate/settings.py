@@ -13,6 +13,16 @@ EngineName = Literal["device", "torch"]
 NONE = "none"
 """The mode that tunes nothing."""
 MODES = (NONE, "last-layer", "full")
+NARROW = ("bf16", "bf16-all")
+"""Behind a mode and a hyphen: the device keeps activations for the backward pass in that form (`full-bf16`)."""
+
+
+def in_parts(mode: str) -> tuple[str, str]:
+    """What is tuned, and the form that activations are kept in: `full-bf16` -> full, bf16."""
+    for form in NARROW:
+        if mode.endswith(f"-{form}"):
+            return mode.removesuffix(f"-{form}"), form
+    return mode, "float32"
 
 
 class Tuning(BaseModel):

@@ -11,7 +11,7 @@ from biotrain.pretrain.people import TrainingSet
 from biotrain.pretrain.settings import TrainingSettings
 from device_agent.compiler.compile import CompiledPlan, Signal, compile_model
 from device_agent.compiler.normalise import Norm
-from device_agent.compiler.training_options import Mode
+from device_agent.compiler.training_options import Activations, Mode
 from device_agent.models import ModelSize, build_model
 from device_agent.models.aligned import Aligned
 from device_agent.models.norms import with_group_norm
@@ -28,9 +28,15 @@ class Blank:
     signal: Signal
     norm: Norm
 
-    def compile(self, mode: Mode = Mode.FULL) -> CompiledPlan:
+    def compile(self, mode: Mode = Mode.FULL, activations: Activations = Activations.FLOAT32) -> CompiledPlan:
         return compile_model(
-            self.module, self.signal, name=self.name, norm=self.norm, mode=mode, preprocessing=self.preprocessing
+            self.module,
+            self.signal,
+            name=self.name,
+            norm=self.norm,
+            mode=mode,
+            preprocessing=self.preprocessing,
+            activations=activations,
         )
 
 

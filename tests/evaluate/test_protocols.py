@@ -47,6 +47,24 @@ def test_device_and_torch_tune_to_the_same_weights(small_set: Path, cache: Path)
         device.close()
 
 
+def test_activations_in_bf16_change_what_is_learned_a_little_and_not_what_is_predicted(
+    small_set: Path, cache: Path
+) -> None:
+    modes = ("full", "full-bf16-all")
+    prepared = prepare(open_dataset(small_set), "sim1", 0, QUICK, modes, cache)
+    session = open_dataset(small_set).load("sim1", 1)
+    wide, narrow = (OnDevice(prepared.plans[mode], prepared.values) for mode in modes)
+    assert wide.predict(session) == narrow.predict(session)
+    for model in (wide, narrow):
+        model.tune(session, Tuning(epochs=3), 5)
+    before, exact, rounded = prepared.values, wide.values(), narrow.values()
+    moved = max(np.abs(exact[name] - before[name]).max() for name in exact)
+    apart = max(np.abs(exact[name] - rounded[name]).max() for name in exact)
+    assert 0 < apart < 0.2 * moved
+    wide.close()
+    narrow.close()
+
+
 def test_values_go_into_a_plan_and_come_back(small_set: Path, cache: Path) -> None:
     prepared = prepare(open_dataset(small_set), "sim1", 0, QUICK, MODES, cache)
     for plan in prepared.plans.values():
@@ -124,6 +142,7 @@ def test_the_command_prints_one_json_object_and_leaves_tables_and_figures(
     [
         (["day1", "--data", "no-such-folder"], "no such folder"),
         (["day1", "--data", "{set}", "--modes", "all"], "--modes: 'all' is not known: choose among none"),
+        (["day1", "--data", "{set}", "--modes", "full-bf16", "--engine", "both"], "in bf16 are the device's"),
         (["stream", "--data", "{set}", "--triggers", "me"], "--triggers: 'me' is not known"),
         (["day1", "--data", "{set}", "--subjects", "sim9"], "nobody named 'sim9': choose one of sim1"),
         (["day1", "--data", "{set}", "--model", "nonesuch"], "there is no model 'nonesuch'"),
