@@ -6,6 +6,8 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable
 
+from biotrain.watchdog import keep_saying
+
 
 def run_until_stopped(service: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """`service` returns soon after its event is set."""
@@ -15,6 +17,10 @@ def run_until_stopped(service: Callable[[asyncio.Event], Awaitable[None]]) -> No
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        await service(stop)
+        watchdog = asyncio.create_task(keep_saying(), name="watchdog")
+        try:
+            await service(stop)
+        finally:
+            watchdog.cancel()
 
     asyncio.run(run())

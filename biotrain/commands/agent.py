@@ -196,12 +196,15 @@ def _names(identity: Path | None, site: str | None, device: str | None) -> dict[
 
 
 async def _run(settings: Any, wearables: Path | None, as_json: bool) -> None:
+    from biotrain.watchdog import keep_saying, notify
     from device_agent.several import read_wearables, run_agents
     from device_agent.start import run_agent
 
     def ready(line: dict[str, Any]) -> None:
         _say(line, as_json)
+        notify("READY=1")
 
+    watchdog = asyncio.create_task(keep_saying(), name="watchdog")
     running = (
         run_agent(settings, ready=ready)
         if wearables is None
@@ -215,6 +218,8 @@ async def _run(settings: Any, wearables: Path | None, as_json: bool) -> None:
         totals = await task
     except asyncio.CancelledError:
         return
+    finally:
+        watchdog.cancel()
     _say(totals, as_json)
 
 

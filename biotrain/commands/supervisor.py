@@ -77,6 +77,7 @@ def main(
     """
     from biotrain.commands._stopping import run_until_stopped
     from biotrain.logging import configure_logging
+    from biotrain.watchdog import notify
     from messaging import BrokerSettings
     from messaging.settings import DEFAULT_PORT, SUPERVISOR_PORT, parse_address
     from schemas.errors import UserError
@@ -127,6 +128,7 @@ def main(
             print(json.dumps({"ready": True, "url": url, "broker": broker, "store": store_name(store)}), flush=True)
         else:
             print(f"The page is at {url}", flush=True)
+        notify("READY=1")
 
     async def run(stop: asyncio.Event) -> None:
         await run_supervisor(settings, stop, ready)

@@ -19,6 +19,10 @@ from service.store.migrate import LaterVersion, migrate
 from service.store.place import Place, find_place, take_lock
 
 T = TypeVar("T")
+_DEAD_PEER = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
+              "tcp_user_timeout": 20_000}  # fmt: skip
+"""libpq's words for how long a PostgreSQL that no longer answers is believed in (s; the last one ms): a network that is
+cut in the middle of a transaction ends it within half a minute, and the batch is written again."""
 
 
 @dataclass(slots=True)
@@ -50,11 +54,11 @@ class Database:
                 event.listen(engine, "connect", _set_pragmas)
         else:
             # A connection that the server has closed meanwhile is noticed before it is used.
-            text = {"client_encoding": "utf8"}
-            self._engine = create_async_engine(place.reading, pool_pre_ping=True, pool_size=8, connect_args=text)
+            patient = {"client_encoding": "utf8", **_DEAD_PEER}
+            self._engine = create_async_engine(place.reading, pool_pre_ping=True, pool_size=8, connect_args=patient)
             # The batches' statements are long and each is different in its types: nothing to prepare.
             self._writer = create_engine(
-                place.writing, pool_pre_ping=True, pool_size=1, connect_args={**text, "prepare_threshold": None}
+                place.writing, pool_pre_ping=True, pool_size=1, connect_args={**patient, "prepare_threshold": None}
             )
         try:
             await self.in_writer_thread(migrate)
