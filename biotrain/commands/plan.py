@@ -44,6 +44,13 @@ def main(
     ] = "",
     sampling_rate: Annotated[float, typer.Option(min=0.001, help="Hz, of your own model's windows.")] = 500.0,
     out: Annotated[Path | None, typer.Option(help="Write the plan file here.")] = None,
+    sign: Annotated[
+        Path | None, typer.Option(help="Sign it: an authority's folder, or a signing key's file. It covers no weights.")
+    ] = None,
+    passphrase: Annotated[
+        str | None,
+        typer.Option(envvar="BIOTRAIN_CA_PASSPHRASE", show_envvar=True, hidden=True, help="Of the key."),
+    ] = None,
     timeline: Annotated[
         Path | None, typer.Option(help="Draw the arena over one training step into this SVG file.")
     ] = None,
@@ -61,6 +68,8 @@ def main(
     """
     if dump_ir and dump_ir not in PASSES:
         raise UserError(f"there is no pass {dump_ir!r}: choose one of {', '.join(PASSES)}")
+    if sign is not None and out is None:
+        raise UserError("--sign is for the file that --out names: give --out FILE.plan")
     limit = parse_bytes(budget) if budget else None
     plan, texts = _compile(
         model, mode, norm, batch, optimizer, input_size, sampling_rate, limit, without, activations, windows
@@ -68,7 +77,7 @@ def main(
     if out is not None:
         from biotrain.files import write_whole
 
-        write_whole(out, plan.file)
+        write_whole(out, plan.file if sign is None else _signed(plan.file, sign, passphrase))
     if timeline is not None:
         from biotrain.files import write_whole
 
@@ -81,6 +90,15 @@ def main(
     else:
         _print_layers(plan)
         _print_table(report, len(plan.file))
+
+
+def _signed(plan: bytes, place: Path, passphrase: str | None) -> bytes:
+    from biotrain.trust.signer import open_signer
+
+    signer = open_signer(place, passphrase)
+    from biotrain.trust.signing import sign_plan
+
+    return sign_plan(plan, signer)
 
 
 def _compile(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -42,6 +43,13 @@ def main(
     seed: Annotated[int, typer.Option(min=0, help="Of initial weights and of the order of windows.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name of the files; the model's by default.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Where results and checkpoints are kept.")] = None,
+    sign: Annotated[
+        Path | None, typer.Option(help="Sign plan and weights: an authority's folder, or a signing key's file.")
+    ] = None,
+    passphrase: Annotated[
+        str | None,
+        typer.Option(envvar="BIOTRAIN_CA_PASSPHRASE", show_envvar=True, hidden=True, help="Of the key."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Train a model on everybody but one person, and compile it to a plan and its weights.
@@ -71,7 +79,16 @@ def main(
     settings = TrainingSettings(
         model=model, norm=norm.value, epochs=epochs, batch_size=batch, learning_rate=learning_rate, seed=seed
     )
+    signer = None
+    if sign is not None:  # whatever is wrong with it is said before the training
+        from biotrain.trust.signer import open_signer
+
+        signer = open_signer(sign, passphrase)
     made = _with_progress(chosen, settings, cache or default_cache())
+    if signer is not None:
+        from biotrain.trust.signing import sign_plan
+
+        made = replace(made, plan=sign_plan(made.plan, signer, weights=made.weights))
     plan, weights = write_pretrained(made, out, name or str(made.report["model"]))
     if as_json:
         print(json.dumps({**made.report, "cached": made.cached, "plan": str(plan), "weights": str(weights)}))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -44,20 +43,16 @@ def main(
         biotrain sign eog.plan --weights eog.weights
         biotrain sign anna.weights --device left-arm
     """
-    if find_spec("cryptography") is None:
-        raise UserError("signing needs the package cryptography: install it with `pip install 'biotrain[trust]'`")
     from biotrain.files import write_whole
-    from biotrain.trust.authority import Authority
-    from biotrain.trust.signing import SigningKeys, load_key, public_of, sign_plan, sign_weights
+    from biotrain.trust.signer import open_signer
+
+    signer = open_signer(key or folder, passphrase)
+    from biotrain.trust.signing import public_of, sign_plan, sign_weights
     from schemas.plan import read_plan
     from schemas.signature import key_id
     from schemas.weights import read_weights
 
     content = _read(file)
-    if key is not None:
-        signer = load_key(key, passphrase)
-    else:
-        signer = SigningKeys(folder, Authority.open(folder, passphrase).register.site, passphrase).load()
     is_plan = content[:4] == b"BTPL"
     if is_plan and device is not None:
         raise UserError("--device is for weights: a plan holds nothing of a person, and is signed for every device")

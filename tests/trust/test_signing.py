@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,25 @@ def test_keys_are_made_retired_and_kept_for_their_owner(folder, capsys):
         SigningKeys(folder / "certs", "home").retire(first[0])
     with pytest.raises(UserError, match="not signed by a key of the set before"):
         TrustedKeys((sets[0], sets[2]))
+
+
+def test_what_is_made_is_signed_at_once(folder, capsys, tmp_path):
+    certs = ("--dir", folder / "certs")
+    (key,) = run(capsys, folder, "certs", "signing-key", *certs)["trusted"]
+    run(capsys, folder, "plan", "epidenet", "--out", tmp_path / "new.plan", "--sign", folder / "certs")
+    signature = read_plan((tmp_path / "new.plan").read_bytes()).signature
+    assert (signature.key_id, signature.about) == (key, bytes(32))  # it covers no weights
+    words = ["--simulator", "--people", "2", "--trials", "22", "--sessions", "1", "--epochs", "1", "--name", "eog"]
+    words += ["--cache", str(tmp_path / "cache"), "--out", str(tmp_path)]
+    (file,) = (folder / "certs" / "signing").iterdir()
+    told = run(capsys, folder, "pretrain", *words, "--sign", file)
+    begun = (tmp_path / "eog.weights").read_bytes()
+    signature = read_plan(Path(told["plan"]).read_bytes()).signature
+    assert (signature.key_id, signature.about) == (key, sha256(begun).digest())
+    with pytest.raises(SystemExit) as left:
+        main(["plan", "epidenet", "--sign", str(file)])
+    assert left.value.code == 2
+    assert "give --out" in capsys.readouterr().err
 
 
 def test_a_signed_plan_goes_to_a_wearable_with_keys_and_no_other(folder, capsys, tmp_path):
