@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # PostgreSQL and Mosquitto of their own in a folder, on loopback:  deploy/up.sh FOLDER [POSTGRES_PORT MQTT_PORT]
 # Started again, they go on with what is there. Ctrl-C (or SIGTERM) stops both.
-# As root PostgreSQL runs as `nobody`: it refuses to be root.
+# As root PostgreSQL runs as `nobody`: it refuses to be root. Its password is in FOLDER/pgpass, for you alone to read.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 folder=${1:?usage: deploy/up.sh FOLDER [POSTGRES_PORT MQTT_PORT]}
@@ -22,8 +22,16 @@ if [ "$(id -u)" = 0 ]; then
 fi
 cd /
 if [ ! -e "$folder/postgres/PG_VERSION" ]; then
-  "${as[@]}" "$binaries/initdb" -D "$folder/postgres" -U biotrain -A trust -E UTF8 >/dev/null || fail 'initdb has failed'
+  password=$(head -c 24 /dev/urandom | base64 | tr -d '+/=\n')
+  (umask 077 && echo "*:*:*:biotrain:$password" >"$folder/pgpass")
+  given=$(mktemp)  # for its owner alone
+  echo "$password" >"$given"
+  [ "${#as[@]}" = 0 ] || chown nobody "$given"
+  "${as[@]}" "$binaries/initdb" -D "$folder/postgres" -U biotrain -A scram-sha-256 --pwfile="$given" -E UTF8 >/dev/null ||
+    { rm -f "$given"; fail 'initdb has failed'; }
+  rm -f "$given"
 fi
+export PGPASSFILE=$folder/pgpass
 sed -e "s|^listener .*|listener $mqtt_port 127.0.0.1|" -e "s|^persistence_location .*|persistence_location $folder/mosquitto/|" \
   "$here/mosquitto/mosquitto.conf" >"$folder/mosquitto.conf"
 echo "user $(id -un)" >>"$folder/mosquitto.conf"
@@ -42,6 +50,6 @@ for _ in $(seq 150); do
 done
 "$binaries/createdb" -h 127.0.0.1 -p "$postgres_port" -U biotrain biotrain 2>/dev/null || true
 kill -0 "$broker" 2>/dev/null || fail "Mosquitto has left; $folder/mosquitto.log says why"
-echo "ready: biotrain supervisor --broker 127.0.0.1:$mqtt_port --store postgresql://biotrain@127.0.0.1:$postgres_port/biotrain"
+echo "ready: PGPASSFILE=$PGPASSFILE biotrain supervisor --broker 127.0.0.1:$mqtt_port --store postgresql://biotrain@127.0.0.1:$postgres_port/biotrain"
 wait -n
 fail 'one of the two has left; their logs are in the folder'

@@ -19,8 +19,15 @@ class SupervisorProcess:
     """`biotrain supervisor --json`, with its log beside its database."""
 
     def __init__(
-        self, folder: Path, broker: str, *options: str, store: Path | None = None, store_url: str | None = None
+        self,
+        folder: Path,
+        broker: str,
+        *options: str,
+        store: Path | None = None,
+        store_url: str | None = None,
+        environment: dict[str, str] | None = None,
     ) -> None:
+        self._environment = environment or {}
         self.store = store or folder / "biotrain.db"
         self.url = ""
         self._folder = folder
@@ -32,7 +39,7 @@ class SupervisorProcess:
 
     def start(self) -> None:
         """Returns when it is ready; raises when it leaves instead, with what it said."""
-        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **self._environment}
         with (self._folder / "supervisor.log").open("ab") as log:
             self._process = subprocess.Popen(
                 self._command, stdout=subprocess.PIPE, stderr=log, cwd=self._folder, env=environment

@@ -28,9 +28,13 @@ def test_two_commands_bring_the_supervisor_up(tmp_path: Path) -> None:
                 try:
                     assert servers.stdout is not None
                     line = servers.stdout.readline().decode().split()
-                    assert line[:3] == ["ready:", "biotrain", "supervisor"], line
-                    options = dict(zip(line[3::2], line[4::2], strict=True))
-                    supervisor = SupervisorProcess(tmp_path, options["--broker"], store_url=options["--store"])
+                    assert (line[0], *line[2:4]) == ("ready:", "biotrain", "supervisor"), line
+                    name, _, value = line[1].partition("=")
+                    assert name == "PGPASSFILE"
+                    options = dict(zip(line[4::2], line[5::2], strict=True))
+                    supervisor = SupervisorProcess(
+                        tmp_path, options["--broker"], store_url=options["--store"], environment={name: value}
+                    )
                     supervisor.start()
                     try:
                         assert supervisor.get("/readyz") == {"ready": True, "broker": "connected", "store": "ok"}
