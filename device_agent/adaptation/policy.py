@@ -38,7 +38,7 @@ class PolicySettings:
     grace: int = 60
     """...and so many windows after the alert: most of what was to be gained has been, and a later change has an alert
     of its own."""
-    home_share: float = 0.6
+    home_share: float = 0.8
     """Of what is replayed, from the session that was calibrated on: what the wearer began with is not forgotten."""
     min_per_class: int = 3
     min_class_share: float = 0.8
