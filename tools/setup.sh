@@ -76,14 +76,14 @@ if [ "$level" = test ] && ! { have aarch64-linux-gnu-gcc && have qemu-aarch64-st
   "${sudo_[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc-aarch64-linux-gnu \
     libc6-dev-arm64-cross qemu-user-static >/dev/null 2>&1 || say "they could not be installed: that test will be skipped"
 fi
-promtool() {  # from Debian's package of Prometheus, whose service nobody here needs
+fetch_promtool() {  # named so that `have promtool` asks for the program; from Debian's package of Prometheus, whose service nobody here needs
   [ "$level" = test ] && [ ! -x .venv/bin/promtool ] && ! have promtool && have apt-get && have dpkg-deb || return 0
   local place=$PWD/.venv/promtool
   mkdir -p "$place" && (cd "$place" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb .) >/dev/null 2>&1 &&
     mv "$place/usr/bin/promtool" .venv/bin/ || say "promtool is not to be had: the checks of alert rules will be skipped"
   rm -rf "$place"
 }
-asyncapi_parser() {
+fetch_asyncapi_parser() {
   [ "$level" = test ] && [ ! -d .venv/node/node_modules ] && have npm || return 0
   timeout 90 npm install --silent --no-audit --no-fund --prefix .venv/node @asyncapi/parser >/dev/null 2>&1 ||
     say "@asyncapi/parser is not to be had: its check of the AsyncAPI document will be skipped"
@@ -107,10 +107,11 @@ say "installing biotrain$extras into .venv (the first time takes some minutes)"
 # Without build isolation, so that a second build compiles only what has changed.
 PATH="$PWD/.venv/bin:$PATH"
 pip install -q "${build_tools[@]}"
-pip install -q --no-build-isolation -e ".$extras" ||
+# Not compiled to byte code here: Python does that with what is really imported, and a third of the time is saved.
+pip install -q --no-compile --no-build-isolation -e ".$extras" ||
   fail "the installation failed; what pip said stands above"
 .venv/bin/biotrain --version >/dev/null
-promtool
-asyncapi_parser
+fetch_promtool
+fetch_asyncapi_parser
 echo "$state" > ".venv/.setup-$level"
 say "done"
