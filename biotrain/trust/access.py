@@ -1,4 +1,6 @@
-"""Who may write and read which topics, as Mosquitto's access list: one entry for each holder, nothing for others."""
+"""Who may write and read which topics, as access lists of Mosquitto and EMQX: entries for each holder, nothing for
+others.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +23,22 @@ def access_list(site: str, holders: Iterable[Principal]) -> str:
             continue
         lines += ["", f"user {holder}", *(f"topic {access} {topic}" for access, topic in _rules(site, holder))]
     return "\n".join(lines) + "\n"
+
+
+def emqx_access_list(site: str, holders: Iterable[Principal]) -> str:
+    """The same as rules of EMQX's `acl.conf`; a client's user is its certificate's common name."""
+    actions = {"write": "publish", "read": "subscribe", "readwrite": "all"}
+    lines = [f"%% Who may do what at the broker of {site}. Written by `biotrain certs`; changes here are lost."]
+    for holder in holders:
+        if holder.role is Role.BROKER:
+            continue
+        topics: dict[str, list[str]] = {}
+        for access, topic in _rules(site, holder):
+            topics.setdefault(actions[access], []).append(f'"{topic}"')
+        lines += [
+            f'{{allow, {{username, "{holder}"}}, {action}, [{", ".join(named)}]}}.' for action, named in topics.items()
+        ]
+    return "\n".join([*lines, "{deny, all}."]) + "\n"
 
 
 def _rules(site: str, holder: Principal) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from biotrain.files import write_whole
 from biotrain.trust import x509
-from biotrain.trust.access import access_list
+from biotrain.trust.access import access_list, emqx_access_list
 from biotrain.trust.register import Issued, Register
 from messaging.identity import CA_FILE, CERTIFICATE_FILE, KEY_FILE
 from schemas.errors import UserError
@@ -25,6 +25,8 @@ from schemas.topics import GroupTopic, TopicError
 
 _KEY, _REGISTER = "ca.key", "register.json"
 SERVER_CERTIFICATE, SERVER_KEY, REVOKED, ACCESS = "server.crt", "server.key", "revoked.crl", "access.acl"
+#: The same for EMQX (deploy/kubernetes).
+EMQX_ACCESS = "acl.conf"
 _HOST = re.compile(r"^(?=.{1,253}$)[A-Za-z0-9*]([A-Za-z0-9.:-]*[A-Za-z0-9])?$")
 
 
@@ -157,6 +159,8 @@ class Authority:
         listed = x509.new_revocation_list(revoked, authority, key)
         write_whole(self.broker_folder / REVOKED, x509.to_pem(listed))
         write_whole(self.broker_folder / ACCESS, access_list(register.site, register.allowed()).encode(), mode=0o600)
+        emqx = emqx_access_list(register.site, register.allowed())
+        write_whole(self.broker_folder / EMQX_ACCESS, emqx.encode(), mode=0o600)
 
     def _load(self) -> tuple[cryptography_x509.Certificate, ec.EllipticCurvePrivateKey]:
         try:

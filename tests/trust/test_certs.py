@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -148,3 +149,19 @@ def test_an_identity_says_what_is_wrong_with_it(authority: Authority, tmp_path: 
     (folder / "client.crt").unlink()
     with pytest.raises(UserError, match="is missing"):
         ClientIdentity.load(folder)
+
+
+def test_emqx_gets_the_same_rights_and_denies_the_rest(tmp_path: Path) -> None:
+    authority = Authority.create(tmp_path / "certs", "home", days=30)
+    authority.issue(Principal(Role.DEVICE, "left"), days=30)
+    authority.issue(Principal(Role.VIEWER, "page"), days=30)
+    mosquitto = (authority.broker_folder / "access.acl").read_text()
+    rules = (authority.broker_folder / "acl.conf").read_text().splitlines()
+    named = {topic for line in rules for topic in re.findall(r'"(biotrain/[^"]+)"', line)}
+    assert named == set(re.findall(r"^topic \w+ (.+)$", mosquitto, re.MULTILINE))
+    assert [re.findall(r'username, "([^"]+)"}, (\w+)', line) for line in rules[1:-1]] == [
+        [("device:left", "publish")], [("device:left", "subscribe")], [("viewer:page", "subscribe")],
+    ]  # fmt: skip
+    assert rules[-1] == "{deny, all}.", "EMQX takes the first rule that fits"
+    authority.revoke(Principal(Role.DEVICE, "left"))
+    assert "left" not in (authority.broker_folder / "acl.conf").read_text()
