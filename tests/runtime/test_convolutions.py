@@ -31,6 +31,9 @@ LAYERS = [
     conv((3, 3, 77), 8, (3, 1)),
     conv((4, 3, 9), 4, (2, 1)),  # lower than the map
     conv((1, 8, 190), 32, (8, 1)),
+    conv((8, 1, 77), 32, (1, 1)),  # many positions of many channels: tiles of sums in eight lanes
+    conv((4, 2, 20), 8, (1, 8), (0, 0, 7, 7)),  # the last three or four outputs are reached by few taps
+    conv((4, 1, 28), 8, (1, 12)),  # taps left behind the eights: a four
     conv((8, 1, 190), 8, (1, 128), (0, 0, 63, 64), groups=8),
     conv((8, 1, 23), 8, (1, 16), (0, 0, 7, 8), groups=8),
     conv((4, 1, 300), 4, (1, 128), (0, 0, 63, 64), groups=4),

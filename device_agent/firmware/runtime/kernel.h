@@ -44,5 +44,6 @@ static inline void bt_stretches(bt_port *port, bt_piece piece, const bt_operands
     bt_port_parallel(port, piece, (void *)(uintptr_t)o, count < 128 ? 1 : BT_STRETCHES);
 }
 #define BT_UNROLL _Pragma("GCC unroll 4")
+#define BT_EIGHT _Pragma("GCC unroll 8")
 
 #endif

@@ -196,7 +196,10 @@ static void tiled_columns(const bt_operands *o, const conv *s, const shares *n, 
     correlate(&all, sum, DW_COLUMNS, count, 0, to - from, NULL);
     for (int32_t r = 0; r < count; r++) {
         float *dw = o->view[2].data + (((co + r) * s->group_in + ci) * s->kh + kh) * s->kw + from;
-        for (int32_t k = begin - from; k < to - from; k++) dw[k] += sum[r * DW_COLUMNS + k];
+        const float *add = sum + r * DW_COLUMNS;
+        int32_t k = begin - from;
+        for (; k + 8 <= to - from; k += 8) BT_EIGHT for (int32_t i = 0; i < 8; i++) dw[k + i] += add[k + i];
+        for (; k < to - from; k++) dw[k] += add[k];
     }
 }
 
@@ -219,8 +222,9 @@ static void left_columns(const bt_operands *o, const conv *s, const shares *n, i
     for (int32_t row = 0; row < s->ho && inside; row++) {
         float sum[BT_DOTS][BT_DOTS];
         dots(sum, o->view[1].data + (co * s->ho + row) * s->wo, s->ho * s->wo, count, reached, columns, s->wo);
-        for (int32_t c = 0; c < columns; c++, reached[c - 1] += s->pitch)
-            for (int32_t r = 0; r < count; r++) total[r][c] += sum[r][c];
+        for (int32_t c = 0; c < columns; c++) reached[c] += s->pitch;
+        for (int32_t r = 0; r < count; r++)
+            for (int32_t c = 0; c < columns; c++) total[r][c] += sum[r][c];
     }
     for (int32_t row = 0; row < s->ho && !inside; row++) {
         const float *dy = o->view[1].data + (co * s->ho + row) * s->wo, *x[BT_DOTS];
@@ -297,7 +301,7 @@ static void lane_piece(void *arg, uint32_t lane) {
         int32_t co, at;
         const int32_t count = lane_tile(work, sum, &co, &at, columns);
         const float *dy = work->o->view[1].data + (co * s->ho + sum % s->ho) * s->wo;
-        four_by_lane(lanes->kept[sum][lane], dy, s->ho * s->wo, count, columns, (int32_t)lane, s->wo);
+        four_by_lanes(lanes->kept[sum], dy, s->ho * s->wo, count, columns, (int32_t)lane, (int32_t)lane + 1, s->wo);
     }
 }
 

@@ -51,6 +51,19 @@ BT_INLINE void slide(const sweep *s, float *y, int32_t out_row, const int32_t ro
                 w0 += 8 * step;
                 w1 += 8 * step;
             }
+            if (step == 1 && (taps & 4)) {
+                x7 = x[7];
+                BT_TAP(0, x0, x1, x2, x3, x4, x5, x6, x7);
+                x0 = x[8];
+                BT_TAP(1, x1, x2, x3, x4, x5, x6, x7, x0);
+                x1 = x[9];
+                BT_TAP(2, x2, x3, x4, x5, x6, x7, x0, x1);
+                x2 = x[10];
+                BT_TAP(3, x3, x4, x5, x6, x7, x0, x1, x2);
+                const float y0 = x0, y1 = x1, y2 = x2;
+                x0 = x4, x1 = x5, x2 = x6, x3 = x7, x4 = y0, x5 = y1, x6 = y2;
+                x += 4, w0 += 4, w1 += 4;
+            }
             for (end = next + taps; x != end; x++, w0 += step, w1 += step) {
                 x7 = x[7];
                 BT_TAP(0, x0, x1, x2, x3, x4, x5, x6, x7);
@@ -112,13 +125,15 @@ BT_INLINE void slide_edge(const sweep *s, float *y, int32_t out_row, const int32
             const float *x = next + at + lack, *end = next + at + last;
             const float *w0 = weights + (lack - before) * step, *w1 = w0 + s->w_row;
             float x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3], x4 = x[4], x5 = x[5], x6 = x[6], x7;
-            if (before > 6) BT_EDGE(TO7, x0);
-            if (before > 5) BT_EDGE(TO6, x0, x1);
-            if (before > 4) BT_EDGE(TO5, x0, x1, x2);
-            if (before > 3) BT_EDGE(TO4, x0, x1, x2, x3);
-            if (before > 2) BT_EDGE(TO3, x0, x1, x2, x3, x4);
-            if (before > 1) BT_EDGE(TO2, x0, x1, x2, x3, x4, x5);
-            if (before > 0) BT_EDGE(TO1, x0, x1, x2, x3, x4, x5, x6);
+            if (before > 0) {
+                if (before > 6) BT_EDGE(TO7, x0);
+                if (before > 5) BT_EDGE(TO6, x0, x1);
+                if (before > 4) BT_EDGE(TO5, x0, x1, x2);
+                if (before > 3) BT_EDGE(TO4, x0, x1, x2, x3);
+                if (before > 2) BT_EDGE(TO3, x0, x1, x2, x3, x4);
+                if (before > 1) BT_EDGE(TO2, x0, x1, x2, x3, x4, x5);
+                BT_EDGE(TO1, x0, x1, x2, x3, x4, x5, x6);
+            }
             while (end - x >= 8) {
                 x7 = x[7];
                 BT_TAP(0, x0, x1, x2, x3, x4, x5, x6, x7);
@@ -145,11 +160,16 @@ BT_INLINE void slide_edge(const sweep *s, float *y, int32_t out_row, const int32
                 BT_TAP(0, x0, x1, x2, x3, x4, x5, x6, x7);
                 x0 = x1, x1 = x2, x2 = x3, x3 = x4, x4 = x5, x5 = x6, x6 = x7;
             }
-            if (after > 0) BT_EDGE(UP6, x0, x1, x2, x3, x4, x5, x6);
-            if (after > 1) BT_EDGE(UP5, x1, x2, x3, x4, x5, x6);
-            if (after > 2) BT_EDGE(UP4, x2, x3, x4, x5, x6);
-            if (after > 3) BT_EDGE(UP3, x3, x4, x5, x6);
-            if (after > 4) BT_EDGE(UP2, x4, x5, x6);
+            if (after == 0) continue;
+            BT_EDGE(UP6, x0, x1, x2, x3, x4, x5, x6);
+            if (after == 1) continue;
+            BT_EDGE(UP5, x1, x2, x3, x4, x5, x6);
+            if (after == 2) continue;
+            BT_EDGE(UP4, x2, x3, x4, x5, x6);
+            if (after == 3) continue;
+            BT_EDGE(UP3, x3, x4, x5, x6);
+            if (after == 4) continue;
+            BT_EDGE(UP2, x4, x5, x6);
             if (after > 5) BT_EDGE(UP1, x5, x6);
             if (after > 6) BT_EDGE(UP0, x6);
         }
@@ -264,10 +284,36 @@ static void slide_eight(const sweep *s, float *out, int32_t out_row, int32_t row
     if (rows) slide_edge_one(s, out, w, at, init);
 }
 
+/* The last outputs of four rows, which few taps reach: fewer products than in a tile over those before as well. */
+enum { FEW_LEFT = 4 };
+BT_APART void last_outputs(const sweep *s, float *y, int32_t out_row, int32_t at, int32_t count, const float *init) {
+    const int32_t w_row = s->w_row, step = s->w_step, out_two = 2 * out_row, out_three = 3 * out_row;
+    for (; count > 0; count--, at++, y++) {
+        const int32_t taps = s->width > at ? s->width - at : 0;
+        const float *in = s->in + at, *w = s->w;
+        float p = init[0], q = init[1], r = init[2], t = init[3];
+        for (int32_t a = s->n1; a > 0; a--, in += s->in1, w += s->w1) {
+            const float *next = in, *w0 = w;
+            for (int32_t b = s->n2; b > 0; b--, next += s->in2, w0 += s->w2) {
+                const float *v0 = w0, *v1 = v0 + w_row, *v2 = v1 + w_row, *v3 = v2 + w_row, *const end = next + taps;
+                for (const float *x = next; x != end; x++, v0 += step, v1 += step, v2 += step, v3 += step) {
+                    const float one = *x;
+                    p = fmaf(*v0, one, p), q = fmaf(*v1, one, q), r = fmaf(*v2, one, r), t = fmaf(*v3, one, t);
+                }
+            }
+        }
+        y[0] = p, y[out_row] = q, y[out_two] = r, y[out_three] = t;
+    }
+}
+
 static void slide_tiles(const sweep *s, float *out, int32_t out_row, int32_t rows, int32_t from, int32_t to,
                         const float *init) {
     const bool single = rows == 1 && s->n1 * s->n2 == 1 && s->taps >= 16 && to - from >= WIDE;
     for (int32_t j = from; j < to;) {
+        if (rows == 4 && to - j <= FEW_LEFT && j + s->shift >= s->width - FEW_LEFT && j + s->shift >= 0) {
+            last_outputs(s, out + j, out_row, j + s->shift, to - j, init);
+            return;
+        }
         const int32_t next = single ? wide_tiles(s, out, j, to, init) : j, here = j + 8 > to ? to - 8 : j;
         if (next == j) slide_eight(s, out + here, out_row, rows, here + s->shift, init);
         j = next == j ? j + 8 : next;

@@ -84,7 +84,7 @@ static inline __attribute__((always_inline)) void dots_of_lane(float to[16], con
         a0 += (k), a1 += (k), b0 += (k), b1 += (k), b2 += (k), b3 += (k); \
         if (rows == 4) a2 += (k), a3 += (k);                              \
     } while (0)
-    for (; n > 3 * lanes; n -= 4 * lanes) {
+    for (; lanes > 1 && n > 3 * lanes; n -= 4 * lanes) {
         BT_OUTER(0);
         BT_OUTER(lanes);
         BT_OUTER(2 * lanes);
@@ -102,19 +102,26 @@ static inline __attribute__((always_inline)) void dots_of_lane(float to[16], con
 #undef BT_ONWARD
 }
 
-/* Of one lane of eight: values `lane`, `lane` + 8, ... of 4 or 2 rows. */
-static __attribute__((noinline, unused)) void four_by_lane(float to[16], const float *a, int32_t a_row, int32_t rows,
-                                                           const float *const *b, int32_t lane, int32_t n) {
-    if (rows == 4) dots_of_lane(to, 4, BT_LANES, a + lane, a_row, b[0] + lane, b[1] + lane, b[2] + lane, b[3] + lane, n - lane);
-    else dots_of_lane(to, 2, BT_LANES, a + lane, a_row, b[0] + lane, b[1] + lane, b[2] + lane, b[3] + lane, n - lane);
+/* Of lanes `lane`..end-1 of eight: values `lane`, `lane` + 8, ... of 4 or 2 rows. */
+static __attribute__((noinline, unused)) void four_by_lanes(float kept[BT_LANES][16], const float *a, int32_t a_row,
+                                                            int32_t rows, const float *const *b, int32_t lane,
+                                                            int32_t end, int32_t n) {
+    const float *b0 = b[0], *b1 = b[1], *b2 = b[2], *b3 = b[3];
+    if (rows == 4)
+        for (int32_t i = lane; i < end; i++)
+            dots_of_lane(kept[i], 4, BT_LANES, a + i, a_row, b0 + i, b1 + i, b2 + i, b3 + i, n - i);
+    else
+        for (int32_t i = lane; i < end; i++)
+            dots_of_lane(kept[i], 2, BT_LANES, a + i, a_row, b0 + i, b1 + i, b2 + i, b3 + i, n - i);
 }
 
+/* bt_fold_lanes of one of sixteen sums. */
+static inline float fold_dot(const float *k) {
+    return ((k[0] + k[4 * 16]) + (k[2 * 16] + k[6 * 16])) + ((k[16] + k[5 * 16]) + (k[3 * 16] + k[7 * 16]));
+}
 static inline void fold_dots(float sum[BT_DOTS][BT_DOTS], float kept[BT_LANES][16], int32_t rows) {
-    for (int32_t k = 0; k < 4 * rows; k++) {
-        float lane[BT_LANES];
-        for (int32_t j = 0; j < BT_LANES; j++) lane[j] = kept[j][k];
-        sum[k / BT_DOTS][k % BT_DOTS] = bt_fold_lanes(lane);
-    }
+    const float *k = kept[0];
+    for (float *to = sum[0], *const end = to + BT_DOTS * rows; to != end; k++) *to++ = fold_dot(k);
 }
 
 static __attribute__((noinline)) void short_dots(float sum[BT_DOTS][BT_DOTS], const float *a, int32_t a_row,
@@ -145,7 +152,7 @@ static void long_dots(float sum[BT_DOTS][BT_DOTS], const float *a, int32_t a_row
 #if !defined(BT_PLAIN_LOOPS)
     if ((rows == 4 || rows == 2) && columns == 4) {
         float kept[BT_LANES][16];
-        for (int32_t lane = 0; lane < BT_LANES; lane++) four_by_lane(kept[lane], a, a_row, rows, b, lane, n);
+        four_by_lanes(kept, a, a_row, rows, b, 0, BT_LANES, n);
         fold_dots(sum, kept, rows);
         return;
     }

@@ -2,7 +2,6 @@
 #include "kernel.h"
 #include "vector.h"
 
-#define BT_EIGHT _Pragma("GCC unroll 8")
 #if !defined(BT_VECTOR) && !defined(BT_PLAIN_LOOPS)
 #define BT_SIXTEEN 1 /* 32 float registers hold a row of sixteen inputs */
 #endif

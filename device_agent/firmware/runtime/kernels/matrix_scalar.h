@@ -2,12 +2,13 @@
  * row high, or as high as the map, and nothing is padded. With n = input channels x kernel rows and p positions:
  *   forward         y[co][p]  = bias[co] + sum over i < n of w[co][i] x[i][p]
  *   input gradient  dx[i][p]  = sum over co of w[co][i] dy[co][p]
- *   weight gradient dw[co][i] += sum over p of dy[co][p] x[i][p], in order (fewer than BT_LONG_DOT positions)
+ *   weight gradient dw[co][i] += sum over p of dy[co][p] x[i][p], in order, or in eight lanes (BT_LONG_DOT and more)
  * Tiles of 4 rows x 5 positions live in registers; sums run in the order of conv2d.c. */
 #ifndef BIOTRAIN_MATRIX_SCALAR_H
 #define BIOTRAIN_MATRIX_SCALAR_H
 
 #include "conv_shape.h"
+#include "dots.h"
 
 enum { MATRIX_ROWS = 4, MATRIX_COLUMNS = 5 };
 
@@ -146,12 +147,27 @@ static void matrix_weight_piece(void *arg, uint32_t index) {
 #undef BT_DOT_FIVE
 }
 
+/* Many positions: the sums of four outputs with four rows of the input, lane by lane. */
+static void matrix_lanes_piece(void *arg, uint32_t index) {
+    const matrix *m = arg;
+    const int32_t row = (int32_t)index / m->blocks * MATRIX_ROWS, i = (int32_t)index % m->blocks * BT_DOTS, p = m->positions;
+    const float *x = m->in + i * p, *const columns[BT_DOTS] = {x, x + p, x + 2 * p, x + 3 * p};
+    float kept[BT_LANES][16], *dw = m->out + row * m->n + i;
+    four_by_lanes(kept, m->init + row * p, p, MATRIX_ROWS, columns, 0, BT_LANES, p);
+    for (const float *k = kept[0], *const end = kept[1]; k != end; k += BT_DOTS, dw += m->n)
+        for (int32_t c = 0; c < BT_DOTS; c++) dw[c] += 0.0f + fold_dot(k + c);
+}
+
 static bool matrix_weight_gradient(const bt_operands *o) {
     matrix m;
     if (o->view[3].rank || !matrix_of(o, &o->view[0], &o->view[2], &o->view[1], &m)) return false;
-    if (m.positions != MATRIX_COLUMNS || m.n % MATRIX_ROWS) return false;
+    m.blocks = m.n / MATRIX_ROWS;
+    const int32_t tiles = m.outputs / MATRIX_ROWS * m.blocks;
+    const bool lanes = m.positions >= BT_LONG_DOT && m.outputs % MATRIX_ROWS == 0 && tiles >= 8; /* fewer share lanes */
+    if (m.n % MATRIX_ROWS || (m.positions != MATRIX_COLUMNS && !lanes)) return false;
     m.in = o->view[0].data, m.init = o->view[1].data, m.out = o->view[2].data;
-    bt_port_parallel(o->run->port, matrix_weight_piece, &m, (uint32_t)(m.n / MATRIX_ROWS));
+    if (lanes) bt_port_parallel(o->run->port, matrix_lanes_piece, &m, (uint32_t)tiles);
+    else bt_port_parallel(o->run->port, matrix_weight_piece, &m, (uint32_t)m.blocks);
     return true;
 }
 
