@@ -242,7 +242,7 @@ class LinkWearable:
             "events_refused": values.pop("events_refused"),
             "l1_bytes": values.pop("l1_bytes"),
             "l3_bytes": values.pop("l3_bytes"),
-            **{name: values.pop(name) for name in Statistics.LATER},
+            **{name: values.pop(name) for name in (*Statistics.LATER, *Statistics.MARKS)},
             "agent_frames_corrupt": self._session.frames_corrupt,
             "reconnections": self._session.reconnections,
         }

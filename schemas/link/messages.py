@@ -147,6 +147,8 @@ class Statistics:
     """Since 0.3.0; nothing is counted before."""
     POWER: ClassVar[tuple[str, ...]] = ("battery_permille", "charging", "temperature_decicelsius")
     """Signed; missing where the board cannot measure it, which is `UNTOLD` on the wire, and from earlier firmware."""
+    MARKS: ClassVar[tuple[str, ...]] = ("arena_mark_bytes", "l1_mark_bytes")
+    """What training has touched of the plan's arena in L2 and of its part of L1; 0 from earlier firmware."""
     UNTOLD: ClassVar[int] = -(1 << 31)
     NAMES: ClassVar[tuple[str, ...]] = (
         "windows",
@@ -169,12 +171,13 @@ class Statistics:
         "l3_bytes",
         *LATER,
         *POWER,
+        *MARKS,
     )
     uptime_us: int
     values: dict[str, int]
 
     def to_bytes(self) -> bytes:
-        told = dict.fromkeys(self.POWER, self.UNTOLD) | self.values
+        told = dict.fromkeys(self.POWER, self.UNTOLD) | dict.fromkeys(self.MARKS, 0) | self.values
         values = [told[name] & 0xFFFFFFFF for name in self.NAMES]
         return struct.pack(f"<QI{len(values)}I", self.uptime_us, len(values), *values)
 
@@ -184,10 +187,10 @@ class Statistics:
         if count > 1000 or len(data) < 12 + 4 * count:
             raise MessageError("statistics are cut")
         values = struct.unpack_from(f"<{count}I", data, 12)
-        least = len(cls.NAMES) - len(cls.LATER) - len(cls.POWER)
+        least = len(cls.NAMES) - len(cls.LATER) - len(cls.POWER) - len(cls.MARKS)
         if count < least:
             raise MessageError(f"statistics: {count} counters, expected {least} or more")
-        told = dict.fromkeys(cls.LATER, 0) | dict(zip(cls.NAMES, values, strict=False))
+        told = dict.fromkeys((*cls.LATER, *cls.MARKS), 0) | dict(zip(cls.NAMES, values, strict=False))
         for name in cls.POWER:
             if name in told and (signed := _signed(told.pop(name))) != cls.UNTOLD:
                 told[name] = signed

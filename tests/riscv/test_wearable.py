@@ -118,7 +118,11 @@ async def life(device: Device, model) -> dict[str, object]:
         statistics = await wearable.statistics()
         told["statistics"] = (statistics.windows, statistics.fit_steps, statistics.total_bytes)
         assert statistics.frames_corrupt == 0
-        assert statistics.total_bytes == model.plan.report["memory"]["total_bytes"], "the executor's own count"
+        memory = model.plan.report["memory"]
+        assert statistics.total_bytes == memory["total_bytes"], "the executor's own count"
+        marks = statistics.extra["arena_mark_bytes"], statistics.extra["l1_mark_bytes"]
+        assert marks == (memory["arena_bytes"], memory["l1_bytes"]), "at both levels"
+        assert memory["l1_bytes"] > 0
         await wearable.close()
     finally:
         assert device.stop() == 0

@@ -303,8 +303,10 @@ async def fit_and_wait(wearable, request):
 async def test_memory_is_what_the_plan_promised(wearable, model):
     await fitted(wearable, model)
     statistics = await wearable.statistics()
-    planned = read_plan(model.plan).names["memory"]["total_bytes"]
-    assert statistics.total_bytes == planned, "the executor's own count"
+    memory = read_plan(model.plan).names["memory"]
+    assert statistics.total_bytes == memory["total_bytes"], "the executor's own count"
+    assert statistics.extra["arena_mark_bytes"] == memory["arena_bytes"]
+    assert statistics.extra["l1_mark_bytes"] == memory["l1_bytes"] > 0
     assert statistics.total_bytes <= statistics.l2_peak_bytes <= statistics.total_bytes + statistics.resident_bytes
     assert statistics.resident_bytes <= 60_000
     assert statistics.extra["l3_bytes"] <= 8_000_000

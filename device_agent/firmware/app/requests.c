@@ -88,6 +88,8 @@ static bt_status statistics(bt_app *app, bt_writer *w) {
         (uint32_t)power.battery_permille, /* from here on: not told by earlier builds of 0.3.0 */
         (uint32_t)power.charging,
         (uint32_t)power.temperature_decicelsius,
+        app->has_plan ? app->engine.touched[BT_REGION_ARENA] : 0, /* high-water marks, the executor's own count */
+        app->has_plan ? app->engine.touched[BT_REGION_L1] : 0,
     };
     bt_write_u64(w, bt_port_time_us(app->port));
     bt_write_u32(w, sizeof values / sizeof *values); /* later firmware adds at the end */
