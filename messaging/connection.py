@@ -263,12 +263,13 @@ class Connection(aiomqtt.Client):
 
     def _acknowledge(self, mid: int, qos: int) -> bool:
         # A packet id belongs to its connection: on the next one it may stand for another message.
-        if not self.usable:
-            return False
-        if qos:
-            if not self._acknowledged:
+        if not self._acknowledged:
+            if not self.usable:
+                return False
+            if qos:
                 self._loop.call_soon(self._send_acknowledgements)
-            self._acknowledged.append(mid)
+        if qos:
+            self._acknowledged.append(mid)  # the others of this turn were found usable, and are looked at once more
         return True
 
     def _send_acknowledgements(self) -> None:

@@ -11,10 +11,10 @@ import structlog
 
 from messaging import Broker, PublishError
 from schemas.base import utc_now
-from schemas.stored import SeqRange, Stored
+from schemas.stored import Stored
 from schemas.topics import DeviceTopic, Kind
-from service.parse import Key
 from service.ranges import as_ranges
+from service.store.batch import Key
 
 _log = structlog.get_logger("service.announce")
 
@@ -44,8 +44,12 @@ class Announcer:
             _log.warning("stored ranges forgotten while the broker is away", messages=self._count)
             self._pending.clear()
             self._count = 0
+        pending = self._pending
         for site, device, boot, seq in keys:
-            self._pending.setdefault((site, device), set()).add((boot, seq))
+            device_numbers = pending.get((site, device))
+            if device_numbers is None:
+                device_numbers = pending[site, device] = set()
+            device_numbers.add((boot, seq))
             self._count += 1
         if self._pending:
             self._there_is_some.set()
@@ -70,7 +74,7 @@ class Announcer:
 def _messages(site: str, device: str, numbers: set[tuple[int, int]]) -> Iterable[tuple[str, bytes]]:
     """Written by hand: there is one for every device several times a second, and nothing in it can be wrong."""
     topic = _topic(site, device)
-    ranges = [_as_json(one) for one in as_ranges(numbers)]
+    ranges = [{"boot": boot, "first": first, "last": last} for boot, first, last in as_ranges(numbers)]
     head = {"schema": Stored.SCHEMA, "site": site, "device": device, "time": utc_now().isoformat()}
     for start in range(0, len(ranges), _RANGES):
         yield topic, json.dumps({**head, "ranges": ranges[start : start + _RANGES]}, separators=(",", ":")).encode()
@@ -79,7 +83,3 @@ def _messages(site: str, device: str, numbers: set[tuple[int, int]]) -> Iterable
 @lru_cache(maxsize=100_000)
 def _topic(site: str, device: str) -> str:
     return str(DeviceTopic(site, device, Kind.STORED))
-
-
-def _as_json(one: SeqRange) -> dict[str, int]:
-    return {"boot": one.boot, "first": one.first, "last": one.last}

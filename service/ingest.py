@@ -15,9 +15,9 @@ from schemas.base import utc_now
 from schemas.desired import Reported
 from schemas.plan_push import Fetch
 from service.announce import Announcer
-from service.parse import Key, parse_delivery, poison_key
+from service.parse import parse_delivery, poison_key
 from service.store.alert_rows import Channels
-from service.store.batch import Arrived, Batch, Poison, Written
+from service.store.batch import Arrived, Batch, Key, Poison, Written
 from service.store.database import Database
 from service.store.writer import write_batch
 
@@ -29,6 +29,8 @@ _RETRY_LONGEST_S = 5.0
 _CLOCK_OFF_S = 86_400.0
 #: So many topics are named for what they sent wrong; the counters know no limit.
 _NAMED_TOPICS = 1000
+#: And so many fields that are new to this version.
+_NAMED_FIELDS = 100
 
 
 @dataclass(slots=True)
@@ -43,6 +45,7 @@ class IngestCounters:
     store_failures: int = 0
     conflicts: int = 0
     clock_off: int = 0
+    unknown_fields: int = 0
 
 
 class Ingest:
@@ -77,6 +80,7 @@ class Ingest:
         self._parsed: asyncio.Queue[tuple[Sequence[Delivery], Batch]] = asyncio.Queue(1)
         self._wrong_clocks: set[tuple[str, str]] = set()
         self._named: set[str] = set()
+        self._unknown: set[str] = set()
         self._last_complaint = ""
 
     async def run(self) -> None:
@@ -93,7 +97,7 @@ class Ingest:
             reported: list[Reported] = []
             fetches: list[Fetch] = []
             for delivery in deliveries:
-                one = parse_delivery(delivery, now)
+                one = parse_delivery(delivery, now, self._note_unknown)
                 if isinstance(one, Arrived):
                     arrived.append(one)
                     if abs((one.message.time - now).total_seconds()) > _CLOCK_OFF_S:
@@ -175,6 +179,18 @@ class Ingest:
                 "the clock of a device is more than a day off; its messages are kept as they are",
                 device="/".join(arrived.device),
                 its_time=arrived.message.time.isoformat(),
+            )
+
+    def _note_unknown(self, fields: Sequence[str]) -> None:
+        """From an agent that is newer than we are. The payload is kept as it came, so that nothing is lost by it."""
+        self.counters.unknown_fields += 1
+        new = [field[:100] for field in fields if field[:100] not in self._unknown][:20]
+        if new and len(self._unknown) < _NAMED_FIELDS:
+            self._unknown.update(new)
+            _log.warning(
+                "a message has fields that this version does not know, and leaves out; upgrade the supervisor before "
+                "the agents",
+                fields=new,
             )
 
     def _count(self, written: Written) -> None:

@@ -29,6 +29,7 @@ _INGEST = {
     "quarantined": "Messages that could not be understood, or contradict what is stored",
     "conflicts": "Numbers given out twice with other content: two devices under one name",
     "clock_off": "Messages whose time is more than a day from the supervisor's",
+    "unknown_fields": "Messages with fields that this version does not know: kept, the fields left out",
     "batches": "Transactions of ingest",
     "store_failures": "Transactions that the database refused",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache
 
@@ -13,10 +14,8 @@ from schemas.messages import MessageError, parse_message
 from schemas.plan_push import Fetch
 from schemas.state import State
 from schemas.topics import DeviceTopic, TopicError
-from service.store.batch import Arrived, Poison
+from service.store.batch import Arrived, Key, Poison
 
-#: (site, device, boot, seq)
-Key = tuple[str, str, int, int]
 _LARGEST = 2**63 - 1
 
 
@@ -26,10 +25,13 @@ def _topic(topic: str) -> DeviceTopic:
     return DeviceTopic.parse(topic)
 
 
-def parse_delivery(delivery: Delivery, received: datetime) -> Arrived | Poison | Reported | Fetch:
+def parse_delivery(
+    delivery: Delivery, received: datetime, on_unknown: Callable[[Sequence[str]], None] | None = None
+) -> Arrived | Poison | Reported | Fetch:
+    """`on_unknown` hears the names of fields that this version does not know."""
     try:
         topic = _topic(delivery.topic)
-        message = parse_message(topic, delivery.payload)
+        message = parse_message(topic, delivery.payload, on_unknown)
         if isinstance(message, (Reported, Fetch)):
             return message
         if not isinstance(message, Sequenced):
@@ -38,7 +40,7 @@ def parse_delivery(delivery: Delivery, received: datetime) -> Arrived | Poison |
             raise MessageError("seq 0 is kept for the last will, which is a state")
     except (TopicError, MessageError) as error:
         return Poison(delivery.topic, delivery.payload, str(error), received)
-    return Arrived(message, topic.kind, delivery.payload.decode(), received, retained=delivery.retained)
+    return Arrived(message, topic.kind, delivery.payload.decode(), received, delivery.retained)
 
 
 def poison_key(poison: Poison) -> Key | None:

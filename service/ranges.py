@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection
 
-from schemas.stored import SeqRange
+#: (boot, first, last), both included: what `schemas.stored.SeqRange` says, without the cost of checking it.
+Range = tuple[int, int, int]
 
 
-def as_ranges(numbers: Iterable[tuple[int, int]]) -> Iterator[SeqRange]:
+def as_ranges(numbers: Collection[tuple[int, int]]) -> list[Range]:
     """(boot, seq) pairs as the fewest ranges, in order."""
-    first: tuple[int, int] | None = None
-    last: tuple[int, int] | None = None
-    for boot, seq in sorted(set(numbers)):
-        if first is not None and last is not None:
-            if (boot, seq) == (last[0], last[1] + 1):
-                last = (boot, seq)
-                continue
-            yield SeqRange(boot=first[0], first=first[1], last=last[1])
-        first = last = (boot, seq)
-    if first is not None and last is not None:
-        yield SeqRange(boot=first[0], first=first[1], last=last[1])
+    ranges: list[Range] = []
+    if not numbers:
+        return ranges
+    ordered = sorted(set(numbers))
+    boot, first = ordered[0]
+    last = first - 1
+    for of, seq in ordered:
+        if of != boot or seq != last + 1:
+            ranges.append((boot, first, last))
+            boot, first = of, seq
+        last = seq
+    ranges.append((boot, first, last))
+    return ranges

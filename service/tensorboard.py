@@ -73,4 +73,4 @@ def _messages(connection: Connection, since: datetime | None) -> Iterator[Adapta
     if since is not None:
         query = query.where(messages.c.received >= since)
     for (payload,) in connection.execute(query):
-        yield Adaptation.model_validate_json(payload)
+        yield Adaptation.model_validate_json(payload, extra="ignore")

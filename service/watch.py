@@ -92,7 +92,7 @@ class Watch:
                 if (row["site"], row["device"]) in open_ones:
                     open_ones.discard((row["site"], row["device"]))
                     continue
-                state = State.model_validate_json(row["state"]).state if row["state"] else None
+                state = State.model_validate_json(row["state"], extra="ignore").state if row["state"] else None
                 if state in _QUIET:
                     continue
                 raised = _silence(row["site"], row["device"], row["boot"], row["wearer"], row["last_seen"], now)

@@ -138,6 +138,9 @@ def main(
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    # The thread that writes wants the interpreter back after each statement: at Python's 5 ms it would wait longer for
+    # it, a dozen times in every batch, than its statements take.
+    sys.setswitchinterval(0.0005)
     run_until_stopped(run)
 
 

@@ -50,7 +50,7 @@ async def _read(
 ) -> None:
     async for delivery in broker:
         try:
-            state = State.model_validate_json(delivery.payload)
+            state = State.model_validate_json(delivery.payload, extra="ignore")
         except ValidationError as error:
             _log.warning("a state cannot be understood", topic=delivery.topic, reason=str(error)[:200])
             delivery.acknowledge()

@@ -110,7 +110,9 @@ async def _known(context: Context, site: str, device: str) -> None:
 async def _view(context: Context, site: str, device: str) -> DesiredView:
     row = await desired_of(context.database, site, device)
     wanted = Desired.model_validate_json(row["payload"]) if row is not None and row["payload"] else None
-    reported = Reported.model_validate_json(row["reported"]) if row is not None and row["reported"] else None
+    reported = (
+        Reported.model_validate_json(row["reported"], extra="ignore") if row is not None and row["reported"] else None
+    )
     version, told = (wanted.version if wanted else 0), (reported.version if reported else 0)
     return DesiredView(
         version=version,
@@ -130,7 +132,9 @@ async def _lineage(context: Context, site: str, device: str) -> list[Ancestor]:
         *await device_series(context.database, site, device, [Kind.ADAPTATION], cut),
     ]
     read: dict[str, type[State | Adaptation]] = {Kind.STATE.value: State, Kind.ADAPTATION.value: Adaptation}
-    told = sorted((read[row.kind].model_validate_json(row.payload) for row in rows), key=lambda m: (m.boot, m.seq))
+    told = sorted(
+        (read[row.kind].model_validate_json(row.payload, extra="ignore") for row in rows), key=lambda m: (m.boot, m.seq)
+    )
     found: list[Ancestor] = []
     runs: Ancestor | None = None
     for message in told:

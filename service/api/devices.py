@@ -101,7 +101,7 @@ async def _known(context: Context, site: str, device: str) -> dict[str, Any]:
 
 
 def _view(row: Mapping[str, Any], counts: Mapping[tuple[str, str], int]) -> Device:
-    state = State.model_validate_json(row["state"]) if row["state"] else None
+    state = State.model_validate_json(row["state"], extra="ignore") if row["state"] else None
     return Device(
         site=row["site"],
         device=row["device"],
@@ -112,5 +112,5 @@ def _view(row: Mapping[str, Any], counts: Mapping[tuple[str, str], int]) -> Devi
         boot=row["boot"],
         stored=counts.get((row["site"], row["device"]), 0),
         state=state,
-        health=Health.model_validate_json(row["health"]) if row["health"] else None,
+        health=Health.model_validate_json(row["health"], extra="ignore") if row["health"] else None,
     )

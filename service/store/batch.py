@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from schemas.alert import Alert
 from schemas.base import Sequenced
 from schemas.desired import Reported
 from schemas.topics import Kind
 
+#: (site, device, boot, seq)
+Key = tuple[str, str, int, int]
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """A checked message, with the bytes it came in."""
+
+class Arrived(NamedTuple):
+    """A checked message, with the bytes it came in. One is made for every message: a tuple takes a third of the time
+    of a frozen dataclass."""
 
     message: Sequenced
     kind: Kind
@@ -25,11 +29,13 @@ class Arrived:
 
     @property
     def device(self) -> tuple[str, str]:
-        return self.message.site, self.message.device
+        message = self.message
+        return message.site, message.device
 
     @property
-    def key(self) -> tuple[str, str, int, int]:
-        return self.message.site, self.message.device, self.message.boot, self.message.seq
+    def key(self) -> Key:
+        message = self.message
+        return message.site, message.device, message.boot, message.seq
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +48,7 @@ class Poison:
     received: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class NewMessage:
+class NewMessage(NamedTuple):
     id: int
     arrived: Arrived
 

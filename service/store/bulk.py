@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection
@@ -28,7 +29,7 @@ def insert_rows(
     back: list[Any] = []
     for part in _parts(rows):
         statement = _statement(mark, table, columns, len(part), then)
-        result = connection.exec_driver_sql(statement, tuple(value for row in part for value in row))
+        result = connection.exec_driver_sql(statement, tuple(chain.from_iterable(part)))
         if result.returns_rows:
             back += result.fetchall()
     return back

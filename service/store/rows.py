@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import attrgetter
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Table
@@ -45,12 +45,13 @@ class NounForm:
         plain = [name for name in names if name not in _DERIVED]
         self._derived = [_DERIVED[name] for name in names if name in _DERIVED]
         self.columns = ("message_id", *plain, *(name for name in names if name in _DERIVED))
-        get = attrgetter(*plain)
-        self._plain = get if len(plain) > 1 else lambda message: (get(message),)
+        #: By way of the fields' own dictionary: a model's attribute is looked for in its class first.
+        get = itemgetter(*plain)
+        self._plain = get if len(plain) > 1 else lambda fields: (get(fields),)
 
     def row(self, message: Sequenced, message_id: int) -> tuple[Any, ...]:
         """Values in the order of `columns`."""
-        row = (message_id, *self._plain(message))
+        row = (message_id, *self._plain(message.__dict__))
         return (*row, *(derive(message) for derive in self._derived)) if self._derived else row
 
 
