@@ -15,7 +15,7 @@ _NAMED = 1000
 class Refusals:
     """Reasons are a few fixed words, so that the metric has few rows; `who` and `what` stand in the log alone."""
 
-    REASONS = ("no_token", "unknown_token", "role", "other_origin")
+    REASONS = ("no_token", "unknown_token", "role", "other_origin", "too_many", "too_many_guesses")
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter(dict.fromkeys(self.REASONS, 0))

@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from schemas.errors import UserError
+from service.web_certificate import WebCertificate
 
 
 class Server(uvicorn.Server):
@@ -22,18 +23,19 @@ class Server(uvicorn.Server):
         yield
 
 
-def build_server(app: FastAPI) -> Server:
-    return Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            timeout_graceful_shutdown=2,
-            limit_concurrency=500,
-            server_header=False,
-        )
+def build_server(app: FastAPI, secure: WebCertificate | None = None) -> Server:
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=2,
+        limit_concurrency=500,
+        server_header=False,
     )
+    config.load()
+    config.ssl = None if secure is None else secure.context
+    return Server(config)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -63,6 +65,7 @@ def is_loopback(sock: socket.socket) -> bool:
     return ipaddress.ip_address(sock.getsockname()[0]).is_loopback
 
 
-def url_of(sock: socket.socket) -> str:
+def url_of(sock: socket.socket, *, secure: bool = False) -> str:
+    scheme = "https" if secure else "http"
     host, port = sock.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

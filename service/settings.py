@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from messaging import BrokerSettings
 
@@ -25,6 +26,11 @@ class SupervisorSettings:
     admin_token: str | None = field(default=None, repr=False)
     #: Serve everybody who reaches the address, also from other machines.
     open_to_all: bool = False
+    #: PEM files of the page's own TLS; plain HTTP without. The key may stand in the certificate's file.
+    certificate: Path | None = None
+    key: Path | None = None
+    #: Requests a second of one token, where tokens are asked for; four times as many at once.
+    requests_per_s: float = 50.0
     #: Set where several supervisors share one broker and one PostgreSQL; unique among them.
     instance: str | None = None
     #: A device that was not heard for so long is silent.

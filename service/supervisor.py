@@ -21,6 +21,7 @@ from service.feed import Feed, LiveEvent
 from service.hook_thread import HookThread
 from service.hooks import find_hooks
 from service.ingest import Ingest
+from service.limits import RequestLimits
 from service.metrics import Metrics
 from service.neighbours import follow_neighbours
 from service.plan_shelf import PlanShelf
@@ -35,6 +36,7 @@ from service.store.database import Database
 from service.store.place import find_place
 from service.tokens import TokenDesk
 from service.watch import Watch
+from service.web_certificate import WebCertificate
 from service.webhook import make_webhook
 
 _log = structlog.get_logger("service")
@@ -71,6 +73,7 @@ async def _run(
     settings: SupervisorSettings, stop: asyncio.Event, ready: Callable[[str], None], stack: AsyncExitStack
 ) -> None:
     hooks = find_hooks(settings.hooks)
+    secure = None if settings.certificate is None else WebCertificate(settings.certificate, settings.key)
     sock = stack.enter_context(listen(settings.host, settings.port))
     if settings.admin_token is None and not settings.open_to_all and not is_loopback(sock):
         raise UserError(
@@ -136,6 +139,7 @@ async def _run(
         rollouts=rollout_desk,
         feed=feed,
         tokens=TokenDesk(database, settings.admin_token),
+        limits=RequestLimits(settings.requests_per_s),
         site=settings.site,
         started=utc_now(),
         metrics=metrics,
@@ -143,7 +147,7 @@ async def _run(
         channels=channels,
         hooks=tuple(hook.name for hook in hooks),
     )
-    server = build_server(build_app(context))
+    server = build_server(build_app(context), secure)
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(presence.run(), name="presence")]
@@ -154,6 +158,8 @@ async def _run(
             group.create_task(shelf.run(), name="plans"),
             group.create_task(rollout_desk.run(), name="roll-outs"),
         ]
+        if secure is not None:
+            tasks.append(group.create_task(secure.follow(), name="certificate"))
         if settings.instance is not None:
             tasks.append(group.create_task(follow_neighbours(database, settings.instance, feed), name="neighbours"))
         connected = asyncio.create_task(broker.next_connection())
@@ -161,7 +167,7 @@ async def _run(
         stack.callback(connected.cancel)
         stack.callback(stopped.cancel)
         await asyncio.wait((connected, stopped), timeout=_CONNECT_S, return_when=asyncio.FIRST_COMPLETED)
-        url = url_of(sock)
+        url = url_of(sock, secure=secure is not None)
         _log.info(
             "supervisor is running", url=url, broker=broker.address, store=database.place.shown, site=settings.site
         )

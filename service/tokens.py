@@ -51,13 +51,27 @@ class TokenDesk:
         self._database = database
         self._admin = None if admin_token is None else _hash(admin_token)
         self._known: dict[bytes, tuple[float, Identity | None]] = {}
+        self._proven: set[bytes] = set()
 
     @property
     def required(self) -> bool:
         return self._admin is not None
 
+    def is_proven(self, token: str) -> bool:
+        """It was known when it was last looked up: no guess, whatever else comes from its address."""
+        return _hash(token) in self._proven
+
     async def identify(self, token: str) -> Identity | None:
-        key = _hash(token)
+        identity = await self._identify(key := _hash(token))
+        if identity is None:
+            self._proven.discard(key)
+        else:
+            if len(self._proven) > 1000:
+                self._proven.clear()
+            self._proven.add(key)
+        return identity
+
+    async def _identify(self, key: bytes) -> Identity | None:
         if self._admin is not None and secrets.compare_digest(key, self._admin):
             return Identity("admin", Role.ADMIN)
         known = self._known.get(key)

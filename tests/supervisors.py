@@ -53,7 +53,7 @@ class SupervisorProcess:
             raise RuntimeError(f"the supervisor left with code {code}: {self.log()[-2000:]}")
         self.url = json.loads(line)["url"]
         # Started again, it is found where it was.
-        self._command[self._command.index("--listen") + 1] = self.url.removeprefix("http://")
+        self._command[self._command.index("--listen") + 1] = self.url.partition("://")[2]
 
     @property
     def pid(self) -> int:

@@ -51,6 +51,21 @@ def main(
     open_to_all: Annotated[
         bool, typer.Option("--open", help="Serve other machines without tokens: something in front of it asks.")
     ] = False,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(
+            help="PEM file: page and REST interface are served over TLS; a renewed one is taken up by itself."
+        ),
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="PEM file of the certificate's key, when it is in a file of its own.")
+    ] = None,
+    requests_per_s: Annotated[
+        float,
+        typer.Option(
+            help="Requests a second of one token, where tokens are asked for; four times as many at once.", min=0.1
+        ),
+    ] = 50.0,
     instance: Annotated[
         str | None,
         typer.Option(help="A name of its own for each supervisor that shares broker and PostgreSQL with others."),
@@ -92,6 +107,8 @@ def main(
             str(GroupTopic(name or "any", "all"))
         except TopicError as error:
             raise UserError(f"{option}: {error}") from None
+    if key is not None and certificate is None:
+        raise UserError("--key belongs to a certificate: add --certificate FILE")
     secret = None if identity is None else _load_identity(identity, site)
     site = site if secret is None else secret.site
     broker_host, broker_port = parse_address(broker, default_port=DEFAULT_PORT if secret is None else SUPERVISOR_PORT)
@@ -118,6 +135,9 @@ def main(
         instance=instance,
         admin_token=admin_token or None,
         open_to_all=open_to_all,
+        certificate=certificate,
+        key=key,
+        requests_per_s=requests_per_s,
         silent_after_s=silent_after,
         gap_delay_s=gap_delay,
         keep_days=keep_days,

@@ -88,7 +88,11 @@ def router(context: Context) -> APIRouter:
             context.metrics.refusals.note("unknown_token", client_of(asked.scope), "session")
             raise HTTPException(401, "this token is not known")
         if tokens.required:
-            response.set_cookie(COOKIE, request.token, httponly=True, samesite="strict", max_age=30 * 86_400)
+            # Behind a proxy that brings TLS, uvicorn takes the scheme from the proxy on this machine.
+            secure = asked.url.scheme == "https"
+            response.set_cookie(
+                COOKIE, request.token, httponly=True, samesite="strict", secure=secure, max_age=30 * 86_400
+            )
 
     @routes.delete("/session", status_code=204, summary="Forget the cookie")
     async def end(response: Response) -> None:

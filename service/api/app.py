@@ -30,6 +30,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     401: {"model": Refusal, "description": "no token, or one that is not known"},
     403: {"model": Refusal, "description": "the token's role may not do this, or a page of another origin asks"},
     422: {"model": Refusal, "description": "a parameter or the body is not what it should be"},
+    429: {"model": Refusal, "description": "more than the limit allows; `Retry-After` says when to try again"},
     500: {"model": Refusal, "description": "a fault of the supervisor's own"},
     503: {"model": Refusal, "description": "the database or the broker is not there; try again"},
 }
@@ -45,7 +46,7 @@ def build_app(context: Context) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.add_middleware(Authenticate, tokens=context.tokens, refusals=context.metrics.refusals)
+    app.add_middleware(Authenticate, tokens=context.tokens, refusals=context.metrics.refusals, limits=context.limits)
     app.add_middleware(SameOrigin, refusals=context.metrics.refusals)
     # The series come last: their paths are deeper than a device's.
     for part in (status, access, overview, devices, commands, desired, plans, rollouts, alerts, live, series):

@@ -10,6 +10,7 @@ from messaging import Broker
 from service.commands import CommandDesk
 from service.feed import Feed
 from service.ingest import Ingest
+from service.limits import RequestLimits
 from service.metrics import Metrics
 from service.pushes import PushDesk
 from service.rollout.desk import RolloutDesk
@@ -29,6 +30,7 @@ class Context:
     rollouts: RolloutDesk
     feed: Feed
     tokens: TokenDesk
+    limits: RequestLimits
     site: str | None
     started: datetime
     metrics: Metrics

@@ -15,7 +15,12 @@ _HEADERS = {
     b"content-security-policy": b"default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'",
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
+    b"cross-origin-opener-policy": b"same-origin",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"permissions-policy": b"camera=(), geolocation=(), microphone=()",
 }
+#: A browser that has once come by TLS comes no other way for half a year.
+_ONLY_TLS = (b"strict-transport-security", b"max-age=15768000")
 
 
 class SameOrigin:
@@ -30,18 +35,19 @@ class SameOrigin:
             await self._app(scope, receive, send)
             return
         headers: Mapping[bytes, bytes] = dict(scope["headers"])
+        own = [*_HEADERS.items(), _ONLY_TLS] if scope["scheme"] == "https" else [*_HEADERS.items()]
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], *own]}
+            await send(message)
+
         origin = headers.get(b"origin")
         if origin is not None and urlsplit(origin.decode("latin-1")).netloc != headers.get(b"host", b"").decode(
             "latin-1"
         ):
             self._refusals.note("other_origin", client_of(scope), scope["method"])
             refusal = JSONResponse({"detail": "requests from pages of another origin are refused"}, status_code=403)
-            await refusal(scope, receive, send)
+            await refusal(scope, receive, send_with_headers)
             return
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message["headers"], *_HEADERS.items()]}
-            await send(message)
-
         await self._app(scope, receive, send_with_headers)

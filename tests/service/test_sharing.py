@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import psycopg
@@ -91,7 +92,7 @@ async def test_two_share_the_load_and_each_shows_what_the_other_stored(
 async def test_whoever_is_killed_every_message_is_stored_exactly_once(
     victim: str, tmp_path: Path, mosquitto: Mosquitto, postgres: Postgres
 ) -> None:
-    url = postgres.create(f"killed_{victim}")
+    url = postgres.create(f"killed_{victim}_{uuid4().hex[:8]}")  # a second try begins anew
     supervisors = [make_supervisor(tmp_path, mosquitto.address, url, name) for name in ("a", "b", "c")]
     log = tmp_path / "sent.jsonl"
     chance = random.Random(3)
@@ -100,7 +101,8 @@ async def test_whoever_is_killed_every_message_is_stored_exactly_once(
             one.start()
         senders = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.service.fleet_of_senders", "--port", str(mosquitto.port), "--log", str(log),
-            "--devices", str(DEVICES), "--seconds", "3600", "--stop", str(tmp_path / "stop"),
+            "--devices", str(DEVICES), "--seconds", "3600", "--drain", str(120 + 2 * SECONDS),
+            "--stop", str(tmp_path / "stop"),
             cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         kills = 0
