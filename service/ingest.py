@@ -106,7 +106,7 @@ class Ingest:
                     reported.append(one)
                 elif isinstance(one, Fetch):
                     fetches.append(one)
-                else:
+                elif one is not None:
                     poison.append(one)
             if fetches:
                 self._on_fetch(fetches)

@@ -13,7 +13,7 @@ from schemas.desired import Reported
 from schemas.messages import MessageError, parse_message
 from schemas.plan_push import Fetch
 from schemas.state import State
-from schemas.topics import DeviceTopic, TopicError
+from schemas.topics import RETAINED, DeviceTopic, TopicError
 from service.store.batch import Arrived, Key, Poison
 
 _LARGEST = 2**63 - 1
@@ -27,10 +27,14 @@ def _topic(topic: str) -> DeviceTopic:
 
 def parse_delivery(
     delivery: Delivery, received: datetime, on_unknown: Callable[[Sequence[str]], None] | None = None
-) -> Arrived | Poison | Reported | Fetch:
-    """`on_unknown` hears the names of fields that this version does not know."""
+) -> Arrived | Poison | Reported | Fetch | None:
+    """None for an empty retained message: it takes away what the broker kept, after a device was erased.
+
+    `on_unknown` hears the names of fields that this version does not know."""
     try:
         topic = _topic(delivery.topic)
+        if not delivery.payload and topic.kind in RETAINED:
+            return None
         message = parse_message(topic, delivery.payload, on_unknown)
         if isinstance(message, (Reported, Fetch)):
             return message

@@ -25,6 +25,7 @@ class Action(StrEnum):
     RESUME = "resume"
     ADVANCE = "advance"
     STOP = "stop"
+    ERASE = "erase"
 
 
 def main(
@@ -32,7 +33,8 @@ def main(
         Action,
         typer.Argument(
             help="plans: those that are there; add one; push one to a device or a group, or back to the one before; "
-            "rollout: share by share; status of roll-outs; pause, resume, advance or stop one."
+            "rollout: share by share; status of roll-outs; pause, resume, advance or stop one; "
+            "erase all that is stored of a device."
         ),
     ],
     name: Annotated[
@@ -40,8 +42,8 @@ def main(
     ] = None,
     plan: Annotated[Path | None, typer.Option(help="add: the plan file.")] = None,
     weights: Annotated[Path | None, typer.Option(help="add: what devices begin with.")] = None,
-    site: Annotated[str, typer.Option(help="push, back, rollout: the devices' site.")] = "home",
-    device: Annotated[str | None, typer.Option(help="push, back: one device.")] = None,
+    site: Annotated[str, typer.Option(help="push, back, rollout, erase: the devices' site.")] = "home",
+    device: Annotated[str | None, typer.Option(help="push, back, erase: one device.")] = None,
     group: Annotated[str | None, typer.Option(help="push, back, rollout: a group; `all` is everybody.")] = None,
     shares: Annotated[str, typer.Option(help="rollout: share of the devices at each stage.")] = "0.05,0.25,1",
     canary: Annotated[list[str] | None, typer.Option(help="rollout: a device of the first stage; repeatable.")] = None,
@@ -56,9 +58,11 @@ def main(
     wait: Annotated[bool, typer.Option("--wait", help="push, back: until every device has answered, or has not.")] = (
         False
     ),
+    yes: Annotated[bool, typer.Option("--yes", help="erase: without being asked.")] = False,
     url: Annotated[str, typer.Option(help="The supervisor's page.")] = "http://127.0.0.1:8000",
     token: Annotated[
-        str | None, typer.Option(help="One with the role operate.", envvar="BIOTRAIN_TOKEN", show_envvar=True)
+        str | None,
+        typer.Option(help="One with the role operate; admin to erase.", envvar="BIOTRAIN_TOKEN", show_envvar=True),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
@@ -73,6 +77,7 @@ def main(
         biotrain fleet push eog-2 --site lab --device band-1 --wait
         biotrain fleet rollout eog-2 --site lab --group all --shares 0.05,0.25,1 --hold 3600
         biotrain fleet status
+        biotrain fleet erase --site lab --device band-1
     """
     from biotrain.fleet.api import SupervisorApi
     from biotrain.fleet.words import plan_line, rollout_lines
@@ -105,6 +110,18 @@ def main(
                 begin["return_to"] = _plan_id(api, return_to)
             result = api.post("/api/rollouts", begin)
             lines = rollout_lines(result)
+        case Action.ERASE:
+            if device is None:
+                raise UserError("erase: name the device with --device (and its --site)")
+            if not yes and not typer.confirm(
+                f"Erase everything that is stored of {site}/{device}? There is no way back."
+            ):
+                raise UserError("nothing was erased")
+            result = api.delete(f"/api/devices/{site}/{device}")
+            lines = [
+                f"{result['messages']} messages of {site}/{device} are erased, and all that followed from them; "
+                "its agent's --state-dir and the wearable (biotrain wearer erase) have their own"
+            ]
         case Action.STATUS if name is None:
             result = api.get("/api/rollouts")
             lines = [line for one in result["items"] for line in rollout_lines(one)] or ["no roll-out yet"]

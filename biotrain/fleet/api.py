@@ -20,6 +20,9 @@ class SupervisorApi:
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
         return self._ask("POST", path, body or {})
 
+    def delete(self, path: str) -> Any:
+        return self._ask("DELETE", path, None)
+
     def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
         """Raises UserError for a supervisor that is not there, and for what it refuses."""
         import httpx

@@ -12,7 +12,8 @@ from schemas.topics import FROM_DEVICE, PREFIX, TO_DEVICE, UNNUMBERED, DeviceTop
 #: Where supervisors find out about each other (`service/presence.py`).
 _SUPERVISORS = "biotrain/supervisors/#"
 _BY_DEVICE = (*FROM_DEVICE, *UNNUMBERED)
-_BY_SUPERVISOR = (*TO_DEVICE, Kind.ALERT)
+#: State and report it only takes away, when a device is erased.
+_BY_SUPERVISOR = (*TO_DEVICE, Kind.ALERT, Kind.STATE, Kind.REPORTED)
 
 
 def access_list(site: str, holders: Iterable[Principal]) -> str:

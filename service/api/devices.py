@@ -9,9 +9,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query, Request
 from pydantic import BaseModel, Field
 
+from messaging import PublishError
 from schemas.base import Name
 from schemas.health import Health
 from schemas.state import DeviceState, State
+from schemas.topics import RETAINED, DeviceTopic
 from service.api.auth import identity_of
 from service.api.context import Context
 from service.api.parameters import DeviceName, SiteName
@@ -83,10 +85,16 @@ def router(context: Context) -> APIRouter:
         responses={404: {"description": "no such device"}},
     )
     async def erase(http: Request, site: SiteName, device: DeviceName) -> Erased:
-        """Messages, alerts, commands, desired state, sums by the hour and quarantine. The audit log keeps that it was
-        done. Stop its agent first: what a device sends afterwards is stored again."""
+        """Messages, alerts, commands, desired state, sums by the hour and quarantine, and what the broker keeps for
+        newcomers. The audit log keeps that it was done. Stop its agent first: what a device sends afterwards is stored
+        again. Without the broker nothing is erased (503)."""
         await _known(context, site, device)
         by = identity_of(http)
+        try:
+            for kind in RETAINED:
+                await context.broker.publish(str(DeviceTopic(site, device, kind)), b"", retain=True)
+        except PublishError as error:
+            raise HTTPException(503, f"what the broker keeps of it cannot be taken away: {error}") from None
         await audit.note(context.database, by.name, by.role, "device_erased", site=site, device=device)
         return Erased(messages=await erase_device(context.database, site, device))
 

@@ -6,12 +6,16 @@ import asyncio
 import sqlite3
 import time
 from contextlib import closing
+from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
+from biotrain.cli import main
 from messaging import Broker, BrokerSettings
 from tests.brokers import Mosquitto
+from tests.postgres import Postgres
 from tests.service.devices import SenderWithLog
 from tests.service.story import Story
 from tests.supervisors import SupervisorProcess
@@ -59,3 +63,52 @@ def test_erased_is_gone_from_every_table_and_from_the_disk_and_the_audit_log_say
     for file in supervisor.store.parent.glob(f"{supervisor.store.name}*"):
         assert command.encode() not in file.read_bytes(), file.name
         assert b'"device":"band-1"' not in file.read_bytes(), file.name
+
+
+async def retained(port: int, topic: str) -> list[str]:
+    """Topics of what a newcomer is shown; a marker of our own says that nothing more comes."""
+    found: list[str] = []
+    settings = BrokerSettings(port=port, client_id="newcomer", persistent_session=False)
+    async with Broker(settings, subscriptions=[topic, "biotrain/end"]) as broker:
+        await broker.next_connection()
+        await broker.publish("biotrain/end", b"1")
+        async with asyncio.timeout(10):
+            async for delivery in broker:
+                delivery.acknowledge()
+                if delivery.topic == "biotrain/end":
+                    return found
+                found.append(delivery.topic)
+    return found
+
+
+@pytest.mark.slow
+def test_erased_from_the_command_line_on_postgresql_and_the_broker_keeps_nothing(
+    tmp_path: Path, mosquitto: Mosquitto, postgres: Postgres, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = postgres.create(f"erase_{time.monotonic_ns()}")
+    supervisor = SupervisorProcess(tmp_path, mosquitto.address, "--instance", "one", store_url=url)
+    supervisor.start()
+    try:
+        asyncio.run(_fill(mosquitto.port))
+        wished = httpx.put(f"{supervisor.url}{BAND}/desired", json={"paused": True}, timeout=10)
+        assert wished.is_success, wished.text
+        kept = asyncio.run(retained(mosquitto.port, "biotrain/v1/lab/band-1/#"))
+        assert {topic.rpartition("/")[2] for topic in kept} == {"state", "desired"}
+        words = ["fleet", "erase", "--site", "lab", "--device", "band-1", "--url", supervisor.url]
+        with pytest.raises(SystemExit) as end:
+            main([*words, "--yes"])
+        assert end.value.code == 0
+        assert "are erased" in capsys.readouterr().out
+        assert asyncio.run(retained(mosquitto.port, "biotrain/v1/lab/band-1/#")) == []
+        with pytest.raises(SystemExit) as end:
+            main([*words, "--yes"])
+        assert end.value.code == 2
+        assert "nothing has been heard" in capsys.readouterr().err
+        topics = {one["topic"] for one in supervisor.get("/api/quarantine")["items"]}
+        assert "biotrain/v1/lab/band-1/state" not in topics, "what takes away is no poison"
+    finally:
+        supervisor.stop()
+    with psycopg.connect(url) as database:
+        tables = [name for (name,) in database.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
+        left = {name for name in tables if database.execute(f"SELECT EXISTS(SELECT FROM {name})").fetchone() == (True,)}
+        assert {"audit", "alembic_version"} <= left <= {"audit", "alembic_version", "quarantine"}
