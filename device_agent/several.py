@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from device_agent.settings import AgentSettings
 from device_agent.start import run_agent
 from schemas.errors import UserError
+from schemas.misspelt import describe
 
 _log = structlog.get_logger("agent")
 
@@ -41,9 +42,7 @@ def _settings(path: Path, common: AgentSettings, entry: dict[str, Any]) -> Agent
     try:
         return AgentSettings.model_validate(common.model_dump() | own)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(map(str, first["loc"])) or "its options"
-        raise UserError(f"--wearables {path}: {entry['device']}: {field}: {first['msg']}") from None
+        raise UserError(f"--wearables {path}: {entry['device']}: {describe(error, AgentSettings)}") from None
 
 
 async def run_agents(

@@ -179,7 +179,8 @@ def main(
         first = error.errors(include_url=False)[0]
         parts = [part for part in first["loc"] if isinstance(part, str) and part not in ("occasion", "fit")]
         option = "--" + re.sub(r"_(s|c|mb)$", "", "-".join(parts)).replace("_", "-")
-        raise UserError(f"{option}: {first['msg']} (given: {first['input']!r})") from None
+        said = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{option}: {said} (given: {first['input']!r})") from None
     asyncio.run(_run(settings, wearables, as_json))
 
 

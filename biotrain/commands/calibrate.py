@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def main(
     protocol: Annotated[Path, typer.Argument(help="The protocol, a YAML file; docs/sources.md has one.")],
-    subject: Annotated[str, typer.Option(help="Who looks at the cues.")],
-    session: Annotated[int, typer.Option(min=0, help="Number of the session.")],
+    subject: Annotated[str | None, typer.Option(help="Who looks at the cues.")] = None,
+    session: Annotated[int | None, typer.Option(min=0, help="Number of the session.")] = None,
     source: Annotated[str, typer.Option(help="Where the signal comes from: lsl, brainflow, biogap, ...")] = "lsl",
     stream: Annotated[str | None, typer.Option(help="The stream or board, as `biotrain agent` takes it.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for SUBJECT_sessionN.npz and its list of cues.")] = Path(),
@@ -42,11 +42,13 @@ def main(
     from schemas.errors import UserError
 
     asked = read_protocol(protocol)
-    file = out / f"{subject}_session{session}.npz"
-    check_target(file)
     if check:
         _say(_summary(asked), as_json)
         return
+    if subject is None or session is None:
+        raise UserError("whose session is it? Add --subject NAME and --session NUMBER, or --check to read the protocol")
+    file = out / f"{subject}_session{session}.npz"
+    check_target(file)
     if file.exists():
         raise UserError(f"{file}: there is such a session: choose another --session, or move it away")
     asyncio.run(_run(asked, subject, session, file, source, stream, page, markers, as_json))

@@ -95,6 +95,9 @@ def _show(rows: list[Session]) -> None:
             row.subject, str(row.session), *counts, str(len(row.channels)), f"{row.sampling_rate_hz:g}", length
         )
     Console().print(table)
+    for name in classes:
+        if not any(row.windows.get(name) for row in rows):
+            print(f"{name}: no recording has a window of it; are its events written as in `classes`?")
     for row in rows:
         if row.problem:
             print(f"left out: {row.problem}")

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from schemas.errors import UserError
+from schemas.misspelt import describe
 
 
 class _Part(BaseModel):
@@ -141,26 +142,3 @@ def read_protocol(path: Path) -> Protocol:
         return Protocol.model_validate(content)
     except ValidationError as error:
         raise UserError(f"{path}: {describe(error, Protocol)}") from None
-
-
-def describe(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first thing that is wrong: the field, what is the matter, and for an unknown one those that it may mean."""
-    import difflib
-
-    errors = error.errors(include_url=False)
-    # a misspelt field is also a missing one: the misspelling is what helps
-    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
-    where = [str(part) for part in first["loc"]]
-    if first["type"] != "extra_forbidden":
-        return f"{'.'.join(where)}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")
-    fields = _fields_at(model, where[:-1])
-    near = difflib.get_close_matches(where[-1], fields, 1)
-    advice = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(fields)}"
-    return f"{'.'.join(where)}: there is no such field: {advice}"
-
-
-def _fields_at(model: type[BaseModel], path: list[str]) -> list[str]:
-    for name in path:
-        found = [model.model_fields[name].annotation, *getattr(model.model_fields[name].annotation, "__args__", ())]
-        model = next(one for one in found if isinstance(one, type) and issubclass(one, BaseModel))
-    return list(model.model_fields)

@@ -18,6 +18,7 @@ from device_agent.sources.formats import FINDERS, reader
 from device_agent.sources.recording import Recording, check_same_layout
 from device_agent.sources.shape import shaped
 from schemas.errors import UserError
+from schemas.misspelt import describe
 
 FILE_NAME = "dataset.yaml"
 """Looked for in a folder of recordings; a folder without one is described by the defaults."""
@@ -238,9 +239,7 @@ def parse_dataset(text: str, path: Path) -> Dataset:
     try:
         file = DatasetFile.model_validate(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UserError(f"{path}: {where}: {first['msg']}") from None
+        raise UserError(f"{path}: {describe(error, DatasetFile)}") from None
     return Dataset(file, (path.parent / _expand(file.folder, path)).resolve(), path)
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from device_agent.sources.quantise import quantised
 from device_agent.sources.recording import Recording, RecordingError
 from schemas.errors import UserError
+from schemas.misspelt import describe
 
 if TYPE_CHECKING:
     from device_agent.sources.dataset import DatasetFile
@@ -71,10 +72,7 @@ def reading_of(asked: DatasetFile, kind: type[R], path: Path) -> R:
     try:
         return kind.model_validate(asked.reading)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in ("reading", *first["loc"]))
-        fields = f": there are {', '.join(kind.model_fields)}" if first["type"] == "extra_forbidden" else ""
-        raise UserError(f"{path}: {where}: {first['msg']}{fields}") from None
+        raise UserError(f"{path}: reading.{describe(error, kind)}") from None
 
 
 def joined(raws: list[Any]) -> Any:
@@ -145,10 +143,28 @@ def _open(path: Path) -> Any:
             "copy or export it again"
         ) from None
     _one_rate(raw, path)
+    _whole(path)
     for warning in said:
         if "outside data range" in str(warning.message):
             raise RecordingError(path, "annotations", str(warning.message), "annotations within the recording")
     return raw
+
+
+def _whole(path: Path) -> None:
+    """A file of records whose end is missing is read up to there by MNE, with a warning that nobody sees."""
+    if path.suffix.lower() not in (".edf", ".bdf"):
+        return
+    with path.open("rb") as file:
+        head = file.read(256)
+        said, header, channels = int(head[236:244]), int(head[184:192]), int(head[252:256])
+        file.seek(256 + 216 * channels)
+        samples = sum(int(file.read(8)) for _ in range(channels))
+    record = samples * (3 if path.suffix.lower() == ".bdf" else 2)
+    there = (path.stat().st_size - header) // record
+    if there < said:  # -1: a recorder that was never stopped; what it has written is all there is
+        raise RecordingError(
+            path, "records", f"are {there} in the file, {said} by its header", "a whole file: copy or export it again"
+        )
 
 
 def _one_rate(raw: Any, path: Path) -> None:

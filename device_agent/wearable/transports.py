@@ -33,7 +33,9 @@ def transport(address: str) -> Transport:
     scheme = SCHEMES.get(name)
     if scheme is None or not rest:
         known = ", ".join(each.example for each in SCHEMES.values())
-        raise UserError(f"{address!r} is no wearable's address: write {known}, or local for one in this process")
+        raise UserError(
+            f"{address!r} is no address of a wearable or board: write {known}, or local for a wearable in this process"
+        )
     # a transport's packages are loaded when it is used
     from_address = cast(Callable[[str], Transport], import_module(scheme.module).from_address)
     return from_address(rest)

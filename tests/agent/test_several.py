@@ -110,7 +110,7 @@ async def test_one_that_cannot_be_served_is_named_when_the_others_have_ended(
         ('[{"wearable": "local"}]', "expected a list like"),
         ("[]", "one entry or more"),
         ('[{"device": "a"}, {"device": "a"}]', "a device's name of its own"),
-        ('[{"device": "a", "speeed": 2}]', "a: speeed: Extra inputs"),
+        ('[{"device": "a", "speeed": 2}]', "a: speeed: there is no such field: did you mean 'speed'"),
         ('[{"device": "a", "speed": -2}]', "a: speed: Input should be greater than 0"),
     ],
 )

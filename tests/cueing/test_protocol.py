@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from biotrain.cli import main
 from device_agent.cueing.protocol import read_protocol, trials
 from schemas.errors import UserError
 
@@ -69,3 +71,13 @@ def test_a_file_that_is_not_there_or_holds_no_protocol_is_named(tmp_path: Path) 
         read_protocol(tmp_path / "none.yaml")
     with pytest.raises(UserError, match="expected a protocol"):
         read_protocol(written(tmp_path, "- a\n- b\n"))
+
+
+def test_a_protocol_is_checked_without_a_person(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = written(tmp_path, GOOD)
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main(["calibrate", str(file), "--check", "--json"])
+    assert json.loads(capsys.readouterr().out)["classes"] == ["left", "right", "rest"]
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main(["calibrate", str(file)])
+    assert "--subject NAME and --session NUMBER" in capsys.readouterr().err

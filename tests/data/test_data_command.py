@@ -98,6 +98,16 @@ def test_a_file_that_cannot_be_used_is_named_and_the_others_are_shown(
     assert f"left out: {mine / 'bert' / 'day2.edf'}: cannot be read" in out.replace("\n", "")
 
 
+def test_a_class_that_no_recording_has_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine = folder(tmp_path)
+    assert run(["data", str(mine), "--write"]) == 0
+    text = (mine / "dataset.yaml").read_text()
+    (mine / "dataset.yaml").write_text(text.replace("  # class: [labels", "\n  jump: [hop]  # class: [labels", 1))
+    capsys.readouterr()
+    assert run(["data", str(mine)]) == 0
+    assert "jump: no recording has a window of it" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -88,7 +88,7 @@ def test_a_folder_with_a_dataset_file_in_it_is_described_by_that(tmp_path: Path)
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("chanels: [a]", "chanels: Extra inputs"),
+        ("chanels: [a]", "chanels: there is no such field: did you mean 'channels'"),
         ("- a", "expected a data set"),
         ("a: [", "not a readable YAML"),
         ("pattern: x.npz", "must hold {subject} once"),

@@ -227,7 +227,10 @@ def test_events_may_come_from_a_trigger_channel(tmp_path: Path) -> None:
             r"'events': are blink, left, right; expected some among a, b",
         ),
         (("length_s: 2.0", "length_s: 60.0"), r"'events': give no whole window of 60 s in 40 s"),
-        (("format: mne", "format: mne\nreading: {hop: 1}"), r"reading.hop: Extra inputs are not permitted"),
+        (
+            ("format: mne", "format: mne\nreading: {hop: 1}"),
+            r"reading.hop: there is no such field: there are resample_hz, stim_channel, sliding",
+        ),
         (("format: mne", "format: mne\nreading: {stim_channel: STI}"), r"'stim_channel': the file has no STI"),
     ],
 )
@@ -252,6 +255,21 @@ def test_a_damaged_file_is_told_by_name(tmp_path: Path) -> None:
     (tmp_path / "ann_day1.edf").write_bytes(b"x" * 100 + whole[100:300])
     with pytest.raises(UserError, match=r"ann_day1.edf: cannot be read as .edf .*copy or export it again"):
         open_dataset(described(tmp_path, "{subject}_day{session}.edf")).load("ann", 1)
+
+
+@pytest.mark.parametrize(("write", "suffix"), [(as_edf, "edf"), (as_bdf, "bdf")])
+def test_a_file_that_was_cut_on_the_way_is_told_with_what_is_missing(write, suffix: str, tmp_path: Path) -> None:
+    file = tmp_path / f"ann_day1.{suffix}"
+    write(file)
+    whole = file.read_bytes()
+    dataset = open_dataset(described(tmp_path, "{subject}_day{session}." + suffix))
+    assert len(dataset.load("ann", 1).labels) == len(TRIALS)
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(RecordingError, match=r"'records': are (19|20) in the file, 40 by its header; expected a whole"):
+        dataset.load("ann", 1)
+    # a recorder that was never stopped does not know how many there are
+    file.write_bytes(whole[:236] + b"-1      " + whole[244:])
+    assert len(dataset.load("ann", 1).labels) == len(TRIALS)
 
 
 def test_numbers_that_are_none_are_refused(tmp_path: Path) -> None:
