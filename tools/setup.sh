@@ -97,7 +97,7 @@ if [ ! -x .venv/bin/python ]; then
 fi
 suits .venv/bin/python || fail ".venv holds $(.venv/bin/python --version); 3.11 or newer is needed: make clean, then again"
 
-build_tools=("scikit-build-core>=0.10")
+build_tools=("scikit-build-core>=0.10" "setuptools-scm>=8")
 have ninja || have make || build_tools+=(ninja)
 new_enough() { have cmake && [ "$(printf '%s\n' 3.21 "$(cmake --version | sed -n '1s/.*version //p')" | sort -V | head -1)" = 3.21 ]; }
 new_enough || build_tools+=("cmake>=3.21")
