@@ -19,6 +19,9 @@ class AlertRule(StrEnum):
     LOW_BATTERY = "low_battery"
     MESSAGES_MISSING = "messages_missing"
     ROLLOUT_STOPPED = "rollout_stopped"
+    TRUST_REFUSED = "trust_refused"
+    KEYS_LOST = "keys_lost"
+    KEYS_MISSING = "keys_missing"
 
 
 class Severity(StrEnum):

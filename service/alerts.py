@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from schemas.adaptation import Adaptation, Phase
@@ -50,6 +51,30 @@ def alert_for(message: Sequenced) -> Raised | None:
             return None
 
 
+def alerts_for(message: Sequenced) -> Iterator[Raised]:
+    """What a message gives rise to: a heartbeat may tell of a low battery and of something that was refused."""
+    if (raised := alert_for(message)) is not None:
+        yield raised
+    if not isinstance(message, Health):
+        return
+    wearable = message.wearable
+    if wearable.trust == "lost":
+        text = "The wearable's keys are damaged: it takes nothing until a factory reset"
+        yield _raised(message, AlertRule.KEYS_LOST, Severity.CRITICAL, text, None)
+    refused = {
+        "plans": wearable.plans_refused, "weights": wearable.weights_refused, "sets of keys": wearable.keys_refused,
+        "stored weights": wearable.banks_refused,
+    }  # fmt: skip
+    if any(refused.values()):
+        told = ", ".join(f"{what} {count}" for what, count in refused.items() if count)
+        raised = _raised(
+            message, AlertRule.TRUST_REFUSED, Severity.WARNING, f"Not trusted and refused since its boot: {told}", None
+        )
+        # By what was counted, so that a person's word holds until the counters rise.
+        number = f"trust-refused-{wearable.boot}-{'-'.join(map(str, refused.values()))}"
+        yield Raised(raised.subject, raised.alert.model_copy(update={"alert_id": number[:64]}))
+
+
 def passed_with(message: Sequenced) -> tuple[str, ...]:
     """Subjects that this message puts an end to."""
     match message:
@@ -58,9 +83,15 @@ def passed_with(message: Sequenced) -> tuple[str, ...]:
         case Fault(active=False):
             return (fault_subject(message.fault),)
         case Health(wearable=wearable) if wearable.battery is not None and wearable.battery >= BATTERY_FINE:
-            return (AlertRule.LOW_BATTERY,)
+            return (AlertRule.LOW_BATTERY, *_keys_found(wearable.trust))
+        case Health(wearable=wearable):
+            return _keys_found(wearable.trust)
         case _:
             return ()
+
+
+def _keys_found(trust: str) -> tuple[str, ...]:
+    return (AlertRule.KEYS_LOST, AlertRule.KEYS_MISSING) if trust == "signed" else ()
 
 
 def fault_subject(fault: FaultKind) -> str:

@@ -20,6 +20,7 @@ from schemas.state import DeviceState, State
 from schemas.stored import SeqRange, Stored
 from schemas.topics import DeviceTopic, Kind
 from service.alerts import Raised
+from service.key_watch import look_for_missing_keys
 from service.metrics import Metrics
 from service.settings import SupervisorSettings
 from service.store import gap_rows
@@ -65,6 +66,9 @@ class Watch:
             try:
                 changes = await self._database.in_writer_thread(self._look_for_silence)
                 changes += await self._look_for_gaps()
+                changes += await self._database.in_writer_thread(
+                    lambda connection: look_for_missing_keys(connection, self._channels, utc_now)
+                )
                 await self._refresh_gauges()
                 await self._remove_old_rows()
             except (DBAPIError, SQLAlchemyError, OSError) as error:

@@ -15,7 +15,7 @@ from schemas.command import Reply
 from schemas.fault import Fault
 from schemas.health import Health
 from schemas.telemetry import Telemetry
-from service.alerts import alert_for, passed_with
+from service.alerts import alerts_for, passed_with
 from service.store import tables
 from service.store.alert_rows import Channels, raise_alert, resolve
 from service.store.batch import AlertChange, Arrived, Batch, Key, NewMessage, Poison, Written
@@ -264,7 +264,8 @@ def _change_alerts(connection: Connection, new: Sequence[NewMessage], channels: 
         message = arrived.message
         if isinstance(message, Reply):
             take_reply(connection, message)
-        if (raised := alert_for(message)) is not None:
+        raised = None
+        for raised in alerts_for(message):
             change = raise_alert(connection, raised, channels, arrived.received)
             if change is not None:
                 changes.append(change)

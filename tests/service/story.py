@@ -218,14 +218,14 @@ class Story:
         """Numbers given out for messages that never arrive."""
         self._seq += numbers
 
-    def health(self, last_seq: int | None = None, *, battery: float | None = None) -> Published:
+    def health(self, last_seq: int | None = None, *, battery: float | None = None, **wearable: Any) -> Published:
         return self._make(
             Health,
             uptime_s=float(self.window),
             last_seq=last_seq or self._seq + 1,
             outbox=0,
             wearable=WearableHealth(
-                connected=True, firmware="0.1.0", boot=1, weights_version=self.version, battery=battery
+                connected=True, firmware="0.1.0", boot=1, weights_version=self.version, battery=battery, **wearable
             ),
         )
 

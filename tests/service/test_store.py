@@ -17,11 +17,12 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from messaging import Delivery
-from schemas.alert import AlertState
+from schemas.alert import AlertRule, AlertState
 from schemas.errors import UserError
 from schemas.fault import FaultKind
 from schemas.state import DeviceState, State
 from schemas.topics import Kind
+from service.key_watch import look_for_missing_keys
 from service.parse import parse_delivery
 from service.store.alert_rows import Channels, change_by_hand
 from service.store.alerts import list_alerts
@@ -218,6 +219,41 @@ async def test_a_low_battery_is_one_alert_until_it_is_charged(database: Database
     assert await states(database) == [("low_battery", "open", 2)], "between the two limits nothing changes"
     charged = await store(database, arrived(story.health(battery=0.25)))
     assert [change.alert.state for change in charged.alerts] == [AlertState.RESOLVED]
+
+
+async def test_refusals_are_an_alert_when_they_rise_and_a_persons_word_holds_until_then(database: Database) -> None:
+    story = Story()
+    assert not (await store(database, arrived(story.health(trust="signed")))).alerts
+    raised = await store(database, arrived(story.health(trust="signed", plans_refused=1)))
+    assert [change.alert.message for change in raised.alerts] == ["Not trusted and refused since its boot: plans 1"]
+    for _ in range(2):
+        assert not (await store(database, arrived(story.health(trust="signed", plans_refused=1)))).alerts
+
+    def settle(connection: Connection) -> object:
+        return change_by_hand(connection, raised.alerts[0].id, AlertState.RESOLVED, Channels(), NOW, by="Ada")
+
+    await database.in_writer_thread(settle)
+    assert not (await store(database, arrived(story.health(trust="signed", plans_refused=1)))).alerts
+    more = await store(database, arrived(story.health(trust="signed", plans_refused=1, banks_refused=2)))
+    assert [change.alert.rule for change in more.alerts] == [AlertRule.TRUST_REFUSED]
+    assert await states(database) == [("trust_refused", "open", 1), ("trust_refused", "resolved", 3)]
+
+
+async def test_a_device_without_keys_is_an_alert_where_others_have_some(database: Database) -> None:
+    def look(connection: Connection) -> list[AlertChange]:
+        return look_for_missing_keys(connection, Channels(), lambda: NOW)
+
+    bare, other = Story(device="bare"), Story(device="other")
+    await store(database, arrived(bare.health(trust="development")))
+    assert await database.in_writer_thread(look) == [], "nobody at this site uses keys"
+    await store(database, arrived(other.health(trust="signed")))
+    (change,) = await database.in_writer_thread(look)
+    assert (change.alert.device, change.alert.rule) == ("bare", AlertRule.KEYS_MISSING)
+    assert await database.in_writer_thread(look) == []
+    given = await store(database, arrived(bare.health(trust="signed")))
+    assert [one.alert.state for one in given.alerts] == [AlertState.RESOLVED]
+    lost = await store(database, arrived(bare.health(trust="lost", battery=0.1)))
+    assert {one.alert.rule for one in lost.alerts} == {AlertRule.KEYS_LOST, AlertRule.LOW_BATTERY}
 
 
 async def test_a_fault_whose_end_came_first_does_not_stay_open(database: Database) -> None:

@@ -8,6 +8,7 @@ const TONES = { info: "", warning: "drift", critical: "bad" };
 const RULES = {
   drift: "Drift", adaptation_failed: "Adaptation failed", adaptation_rolled_back: "Rolled back", sensor_fault: "Sensor fault",
   device_silent: "Silent", low_battery: "Low battery", messages_missing: "Messages missing", rollout_stopped: "Roll-out stopped",
+  trust_refused: "Refused, not trusted", keys_lost: "Keys lost", keys_missing: "No keys",
 };
 const STATES = { open: ["open", "bad"], acknowledged: ["taken up", "busy"], resolved: ["resolved", "good"] };
 const CHOICES = [["Open", ["open"]], ["Not resolved", ["open", "acknowledged"]], ["All", []]];

@@ -13,7 +13,7 @@ import { explanation, legend, table } from "./legend.js";
 import { memoryCard } from "./memory.js";
 import { qualityCard } from "./quality.js";
 import { DeviceModel, adaptations, points } from "./model.js";
-import { batteryWords, stateWords } from "./words.js";
+import { batteryWords, stateWords, trustWords } from "./words.js";
 
 const RANGES = [["All", Infinity], ["Last 500", 500], ["Last 200", 200]];
 // [path, kind, rows]
@@ -102,7 +102,7 @@ export class DeviceView {
   head() {
     const { known, model } = this;
     const [words, tone] = stateWords(model.state ?? known.state, known.online, known.last_seen);
-    const facts = [known.wearer && `worn by ${known.wearer}`, model.state?.model, model.health?.wearable?.firmware && `firmware ${model.health.wearable.firmware}`, batteryWords(model.health?.wearable ?? known.health?.wearable), `heard ${ago(known.last_seen)}`];
+    const facts = [known.wearer && `worn by ${known.wearer}`, model.state?.model, model.health?.wearable?.firmware && `firmware ${model.health.wearable.firmware}`, batteryWords(model.health?.wearable ?? known.health?.wearable), trustWords(model.health?.wearable ?? known.health?.wearable), `heard ${ago(known.last_seen)}`];
     document.title = `${this.device} · biotrain`;
     return h("div", {},
       h("nav", { class: "crumb", "aria-label": "Breadcrumb" }, h("a", { href: "#/" }, "Fleet"), ` / ${this.site}`),

@@ -90,3 +90,11 @@ function guardWords(guard) {
 }
 
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+// What a wearable lets in, and what it has refused: "only signed plans, 2 refused"; null where it does not tell.
+export function trustWords(wearable) {
+  const said = { signed: "only signed plans", development: "any plan (no keys)", lost: "keys lost: takes nothing" }[wearable?.trust];
+  if (!said) return null;
+  const refused = ["plans", "weights", "keys", "banks"].reduce((sum, what) => sum + (wearable[`${what}_refused`] ?? 0), 0);
+  return refused ? `${said}, ${refused} refused` : said;
+}
