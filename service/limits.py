@@ -11,6 +11,8 @@ from dataclasses import dataclass
 #: So many clients are remembered; the one that has not asked for longest is forgotten, and its bucket was full by then
 #: unless as many others came within seconds.
 _CLIENTS = 10_000
+#: Of sums of floats: who has waited as told is not told to wait again.
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Limiter:
     def wait_s(self, client: str) -> int:
         """0 when it may ask now; else whole seconds, as `Retry-After` wants them. Takes nothing."""
         lacking = 1.0 - self._left(client)
-        return 0 if lacking <= 0 else math.ceil(lacking / self._rate.per_s)
+        return 0 if lacking <= _ROUNDING else math.ceil(lacking / self._rate.per_s)
 
     def take(self, client: str) -> int:
         """As `wait_s`, and takes one where there is one."""

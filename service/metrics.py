@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from messaging import Broker
+from service.gauges import Gauges
 from service.refusals import Refusals
 
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ class Metrics(Collector):
         self._started = time.time()
         self.refusals = Refusals()
         #: From the database, refreshed by the watch: alerts by state, devices, gaps.
-        self.gauges: dict[str, tuple[str, float]] = {}
+        self.gauges: Gauges = {}
+        self.responses: Counter[int] = Counter()
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -75,6 +78,10 @@ class Metrics(Collector):
         for reason, count in sorted(self.refusals.counts.items()):
             refused.add_metric([reason], count)
         yield refused
+        answered = CounterMetricFamily("biotrain_http_responses", "Answers of page and API, by status", labels=["code"])
+        for code, count in sorted(self.responses.items()):
+            answered.add_metric([str(code)], count)
+        yield answered
         yield CounterMetricFamily("biotrain_plan_parts_sent", "Pieces of plans sent", value=self._shelf.parts_sent)
         yield CounterMetricFamily(
             "biotrain_plan_parts_refused",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from messaging import Broker, PublishError
@@ -20,6 +19,7 @@ from schemas.state import DeviceState, State
 from schemas.stored import SeqRange, Stored
 from schemas.topics import DeviceTopic, Kind
 from service.alerts import Raised
+from service.gauges import read_gauges
 from service.key_watch import look_for_missing_keys
 from service.metrics import Metrics
 from service.settings import SupervisorSettings
@@ -28,9 +28,8 @@ from service.store.alert_rows import Channels, raise_alert, resolve
 from service.store.batch import AlertChange
 from service.store.database import Database
 from service.store.retention import remove_older
-from service.store.rollouts import OPEN
 from service.store.tables import devices
-from service.store.tables_operations import alerts, rollouts
+from service.store.tables_operations import alerts
 
 _log = structlog.get_logger("service.watch")
 
@@ -161,39 +160,7 @@ class Watch:
 
     async def _refresh_gauges(self) -> None:
         async with self._database.read() as connection:
-            by_state = {
-                row[0]: row[1]
-                for row in await connection.execute(select(alerts.c.state, func.count()).group_by(alerts.c.state))
-            }
-            known, connected = (
-                await connection.execute(
-                    select(func.count(), func.count().filter(devices.c.connected)).select_from(devices)
-                )
-            ).one()
-            told = [json.loads(row[0]) for row in await connection.execute(select(devices.c.health)) if row[0]]
-            under_way = (
-                await connection.execute(select(func.count()).select_from(rollouts).where(rollouts.c.state.in_(OPEN)))
-            ).scalar_one()
-        wearables = [health.get("wearable", {}) for health in told]
-        refused = {
-            f"{what}_refused": (
-                f"{what.capitalize()} that devices did not trust, as they last told",
-                sum(wearable.get(f"{what}_refused", 0) for wearable in wearables),
-            )
-            for what in ("plans", "weights", "keys", "banks")
-        }
-        self._metrics.gauges = {
-            **refused,
-            "devices_without_keys": (
-                "Devices in development mode: they take any plan",
-                sum(wearable.get("trust") == "development" for wearable in wearables),
-            ),
-            "rollouts_open": ("Roll-outs that are under way", under_way),
-            "alerts_open": ("Alerts that nobody has taken up", by_state.get("open", 0)),
-            "alerts_acknowledged": ("Alerts that somebody has taken up", by_state.get("acknowledged", 0)),
-            "devices": ("Devices ever heard of", known),
-            "devices_connected": ("Devices heard since their last will", connected),
-        }
+            self._metrics.gauges = await read_gauges(connection)
 
 
 def _silence(site: str, device: str, boot: int, wearer: str | None, last_seen: datetime, now: datetime) -> Raised:

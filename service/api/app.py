@@ -47,7 +47,7 @@ def build_app(context: Context) -> FastAPI:
         redoc_url=None,
     )
     app.add_middleware(Authenticate, tokens=context.tokens, refusals=context.metrics.refusals, limits=context.limits)
-    app.add_middleware(SameOrigin, refusals=context.metrics.refusals)
+    app.add_middleware(SameOrigin, refusals=context.metrics.refusals, responses=context.metrics.responses)
     # The series come last: their paths are deeper than a device's.
     for part in (status, access, overview, devices, commands, desired, plans, rollouts, alerts, live, series):
         app.include_router(part.router(context), responses=_REFUSALS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -24,10 +25,11 @@ _ONLY_TLS = (b"strict-transport-security", b"max-age=15768000")
 
 
 class SameOrigin:
-    """Refuses a request that a page of another origin has made, and says what our own pages may load."""
+    """Refuses what a page of another origin asks, says what our own pages may load, and counts every answer."""
 
-    def __init__(self, app: ASGIApp, refusals: Refusals) -> None:
+    def __init__(self, app: ASGIApp, refusals: Refusals, responses: Counter[int]) -> None:
         self._app = app
+        self._responses = responses
         self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,6 +41,7 @@ class SameOrigin:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
+                self._responses[message["status"]] += 1
                 message = {**message, "headers": [*message["headers"], *own]}
             await send(message)
 

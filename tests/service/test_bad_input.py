@@ -101,6 +101,9 @@ def test_tokens_without_the_role_are_counted_and_told_once(tmp_path: Path, mosqu
             assert httpx.get(address, headers={"Origin": "http://elsewhere"}).status_code == 403
             assert httpx.post(f"{supervisor.url}/api/session", json={"token": "guessed"}).status_code == 401
         refused = partial(metric, supervisor, "biotrain_requests_refused_total", admin)
+        assert httpx.get(f"{supervisor.url}/api/alerts?limit=many", headers=admin).status_code == 422
+        answered = partial(metric, supervisor, "biotrain_http_responses_total", admin)
+        assert [answered(code=code) for code in ("401", "403", "422")] == [9, 6, 1]
         assert [refused(reason=one) for one in ("role", "unknown_token", "no_token", "other_origin")] == [3, 6, 3, 3]
     finally:
         supervisor.stop()

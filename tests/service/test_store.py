@@ -22,6 +22,7 @@ from schemas.errors import UserError
 from schemas.fault import FaultKind
 from schemas.state import DeviceState, State
 from schemas.topics import Kind
+from service.gauges import read_gauges
 from service.key_watch import look_for_missing_keys
 from service.parse import parse_delivery
 from service.store.alert_rows import Channels, change_by_hand
@@ -237,6 +238,18 @@ async def test_refusals_are_an_alert_when_they_rise_and_a_persons_word_holds_unt
     more = await store(database, arrived(story.health(trust="signed", plans_refused=1, banks_refused=2)))
     assert [change.alert.rule for change in more.alerts] == [AlertRule.TRUST_REFUSED]
     assert await states(database) == [("trust_refused", "open", 1), ("trust_refused", "resolved", 3)]
+
+
+async def test_what_devices_refuse_is_summed_for_prometheus(database: Database) -> None:
+    for name, refused in (("one", 2), ("two", 3)):
+        counts = {f"{what}_refused": refused for what in ("plans", "weights", "keys", "banks")}
+        told = Story(device=name).health(trust="development", frames_corrupt=refused, **counts)
+        await store(database, arrived(told))
+    async with database.read() as connection:
+        gauges = await read_gauges(connection)
+    for what in ("plans", "weights", "keys", "banks"):
+        assert gauges[f"{what}_refused"][1] == 5
+    assert (gauges["link_frames_corrupt"][1], gauges["devices_without_keys"][1], gauges["alerts_open"][1]) == (5, 2, 2)
 
 
 async def test_a_device_without_keys_is_an_alert_where_others_have_some(database: Database) -> None:
