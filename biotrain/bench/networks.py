@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from schemas.errors import UserError
+
+if TYPE_CHECKING:
+    from device_agent.compiler.ir import Program
 
 SCALE = 1e-3
 
@@ -22,6 +26,8 @@ class Network:
     counts: npt.NDArray[np.int16]
     scale: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
+    programs: tuple[tuple[Program, float], ...] = ()
+    """Of a training window, as the compiler has them."""
 
     @property
     def inputs(self) -> npt.NDArray[np.float32]:
@@ -54,5 +60,6 @@ def compile_network(model: str, batch: int) -> Network:
     counts = rng.integers(-2000, 2000, (batch, size.channels, size.samples)).astype(np.int16)
     labels = rng.integers(0, size.classes, batch)
     return Network(
-        model, plan.file, plan.weights_file(module), counts, np.full(size.channels, SCALE, np.float32), labels
-    )
+        model, plan.file, plan.weights_file(module), counts, np.full(size.channels, SCALE, np.float32), labels,
+        plan.programs,
+    )  # fmt: skip

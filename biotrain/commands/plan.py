@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from device_agent.compiler.compile import CompiledPlan, Signal
 
-PASSES = ("capture", "normalise", "differentiate", "allocate")
+PASSES = ("capture", "normalise", "differentiate", "fuse", "narrow", "schedule", "place", "allocate")
 _UNITS = {"b": 1, "kb": 1_000, "mb": 1_000_000, "kib": 1_024, "mib": 1_048_576}
 
 
@@ -86,7 +87,7 @@ def main(
     if dump_ir:
         print(texts[dump_ir])
     elif as_json:
-        print(json.dumps(report))
+        print(json.dumps({**report, "layers": [asdict(layer) for layer in plan.layers]}))
     else:
         _print_layers(plan)
         _print_table(report, len(plan.file))
@@ -227,15 +228,48 @@ def _print_layers(plan: CompiledPlan) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="layer by layer")
-    for name in ("layer", "operation", "output", "parameters", "MACs", "runs", "kept, bytes"):
+    table = Table(
+        title="layer by layer: bytes of outputs; multiply-accumulates and modelled cycles of a training window"
+    )
+    for name in (
+        "layer",
+        "operation",
+        "output",
+        "parameters",
+        "MACs",
+        "runs",
+        "again",
+        "bytes",
+        "kept",
+        "L1 tile",
+        "cycles",
+    ):
         table.add_column(name, justify="left" if name in ("layer", "operation", "runs") else "right")
+
+    def number(value: int) -> str:
+        return f"{value:,}" if value else ""
+
     for layer in plan.layers:
-        shape = "×".join(map(str, layer.output))
-        kept = f"{layer.kept_bytes:,}" if layer.kept_bytes else "-"
-        numbers = (f"{layer.parameters:,}" if layer.parameters else "", f"{layer.macs:,}" if layer.macs else "")
-        table.add_row(layer.name, layer.kind, shape, *numbers, layer.runs, kept)
-    Console().print(table)
+        numbers = (number(value) for value in (layer.recomputed_macs, layer.bytes, layer.kept_bytes))
+        table.add_row(
+            layer.name, layer.kind, _sizes(layer.output), number(layer.parameters), number(layer.macs), layer.runs,
+            *numbers, _sizes(layer.l1_tile), number(layer.cycles),
+        )  # fmt: skip
+    table.add_section()
+    sums = {
+        name: number(sum(getattr(layer, name) for layer in plan.layers))
+        for name in ("parameters", "macs", "recomputed_macs", "bytes", "kept_bytes", "cycles")
+    }
+    table.add_row(
+        "together", "", "", sums["parameters"], sums["macs"], "", sums["recomputed_macs"], sums["bytes"],
+        sums["kept_bytes"], "", sums["cycles"],
+    )  # fmt: skip
+    console = Console()
+    (console if console.is_terminal else Console(width=160)).print(table)  # a file has no edge
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))
 
 
 def _print_table(report: dict[str, Any], file_bytes: int) -> None:
@@ -263,6 +297,9 @@ def _print_table(report: dict[str, Any], file_bytes: int) -> None:
         ("plan file", file_bytes, "bytes"),
         ("operands in L1", report["traffic"]["l1_bytes"], "bytes a training window"),
         ("operands in L2", report["traffic"]["l2_bytes"], "bytes a training window"),
+        ("GAP9 (model)", gap9["cycles_per_sample"], "cycles a training window"),
+        ("  of these, waiting for L2", gap9["l2_stall_cycles_per_sample"], "cycles"),
+        ("  were DMA to bring it beside the work", gap9["cycles_with_dma_per_sample"], "cycles"),
         ("GAP9 (model)", gap9["samples_per_second"], "training windows a second"),
         ("GAP9 (model)", gap9["energy_mj_per_sample"], "mJ a window"),
     ]

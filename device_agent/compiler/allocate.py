@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from device_agent.compiler.ir import Program, Storage
@@ -35,10 +36,15 @@ class Arena:
 
 
 def allocate_arena(
-    programs: list[Program], input_storage: Storage, batch: Storage | None = None, l1: bool = True
+    programs: list[Program],
+    input_storage: Storage,
+    batch: Storage | None = None,
+    l1: bool = True,
+    placed: Callable[[], None] = lambda: None,
 ) -> Arena:
     """The programs run one after another, so they share the arena; the input window lies at its start in all.
 
+    `placed` is told when every storage has its level.
     With a `batch` of inputs that one lies at the start, and stays while windows are prepared for it (`programs[0]`).
     """
     input_storage.offset = 0
@@ -52,6 +58,7 @@ def allocate_arena(
     if l1_bytes > max(lifetimes(program, Region.L1).lower_bound() for program in programs):
         take_back(programs)  # it was counted on that everything finds a place
         l1_bytes = 0
+    placed()
     for program in programs:
         problem = lifetimes(program, Region.ARENA, before)
         if batch is not None and program is programs[0]:

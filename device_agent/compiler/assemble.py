@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from device_agent.compiler.batch import tracking, widen
 from device_agent.compiler.differentiate import Streams, inference, training, update
 from device_agent.compiler.fuse import drop_idle_loops, fuse
 from device_agent.compiler.in_place import reuse_parts, reuse_rounds, share_storage
-from device_agent.compiler.ir import Graph, Program, Value
+from device_agent.compiler.ir import Graph, Program, Value, print_ops
 from device_agent.compiler.narrow import Counts, narrow_input, narrow_kept
 from device_agent.compiler.schedule import drop_views
 from device_agent.compiler.training_options import Loss, Optimizer
@@ -54,16 +55,24 @@ class Programs:
     """Whose values are kept in bf16."""
 
 
-def assemble(task: Task, streams: Streams) -> Programs:
+def assemble(task: Task, streams: Streams, watch: Callable[[str, str], None] | None = None) -> Programs:
+    """`watch` gets a pass's name and the training program behind it."""
     graph = task.graph
+
+    def show(name: str) -> None:
+        if watch is not None:
+            watch(name, print_ops(learning.ops))
+
     inputs = Value.new("inputs of the batch", graph.input.shape) if task.together else None
     held = task.counts
     inferring = drop_views(inference(graph, streams))
     learning, loss = training(graph, task.loss, task.class_weights, inputs, streams)
+    show("differentiate")
     drop_views(learning)
     if task.fused:
         for program in (inferring, learning):
             fuse(program)
+    show("fuse")
     updating = update(graph, task.optimizer)
     narrowed = narrow_kept(learning, task.wide) if task.bf16 else ()
     if task.fused:
@@ -75,9 +84,11 @@ def assemble(task: Task, streams: Streams) -> Programs:
             held = Counts.like(inputs)
         narrow_input(learning, inputs or graph.input, held)
         inputs = held.whole if inputs else None
+    show("narrow")
     if inputs is not None:
         widen(learning, task.batch, frozenset({inputs.storage, loss.storage}))
         updating.ops += tracking(graph.ops, learning)
     for program in (inferring, learning):
         reuse_rounds(reuse_parts(share_storage(program)))
+    show("schedule")
     return Programs(inferring, learning, updating, loss, inputs, narrowed)

@@ -14,7 +14,8 @@ from device_agent.compiler.capture import capture
 from device_agent.compiler.differentiate import choose_trained, describe
 from device_agent.compiler.emit import Emitter
 from device_agent.compiler.errors import CompileError
-from device_agent.compiler.gap9 import estimate, l2_stall_cycles
+from device_agent.compiler.gap9 import estimate
+from device_agent.compiler.instructions import by_layer, meetings
 from device_agent.compiler.ir import Graph, Program, Value, print_ops
 from device_agent.compiler.layers import Layer, describe_layers
 from device_agent.compiler.macs import count_macs, forward_macs
@@ -64,6 +65,8 @@ class CompiledPlan:
     arena: Arena
     layers: tuple[Layer, ...] = ()
     """What is kept and computed again, layer by layer."""
+    programs: tuple[tuple[Program, float], ...] = ()
+    """Of a training window: preprocessing, training, and its share of the optimiser's step."""
 
     @property
     def resident_bytes(self) -> int:
@@ -152,9 +155,8 @@ def compile_model(
     task = Task(
         graph, loss, class_weights, optimizer, batch, together, fused, bf16, round_all=all_of_them, counts=counts
     )
-    planned = plan_memory(task, preparing, budget, techniques)
+    planned = plan_memory(task, preparing, budget, techniques, watch)
     made, arena = planned.programs, planned.arena
-    watch("differentiate", print_ops(made.train.ops))
     scalar_bytes = allocate_slots([made.infer, made.train], Region.SCALARS)
     watch("allocate", print_ops(made.train.ops))
     programs = {
@@ -166,7 +168,8 @@ def compile_model(
     settings = Settings(name, str(norm), describe(mode), batch, optimizer, activations, windows, made.narrowed)
     plan = _emit(settings, signal, graph, task.input, programs, made.loss, constants, arena, scalar_bytes, made.inputs)
     streams = tuple(zip(planned.chains, planned.choices, strict=True))
-    return replace(plan, layers=describe_layers(graph, made.train, arena, streams))
+    weighed = _weighed(programs, batch)
+    return replace(plan, layers=describe_layers(graph, made.train, arena, streams, by_layer(weighed)), programs=weighed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +184,11 @@ class Settings:
     activations: Activations
     windows: Windows
     narrowed: tuple[str, ...]
+
+
+def _weighed(programs: dict[Entry, Program], batch: int) -> tuple[tuple[Program, float], ...]:
+    """What a training window runs: its own, and its share of the optimiser's step."""
+    return (programs[Entry.PREPROCESS], 1.0), (programs[Entry.TRAIN], 1.0), (programs[Entry.UPDATE], 1.0 / batch)
 
 
 def _emit(
@@ -230,10 +238,15 @@ def _emit(
             "l1_bytes": arena.l1_bytes,
         },
         "traffic": {"l1_bytes": moved[Region.L1], "l2_bytes": moved[Region.ARENA]},
-        "gap9": {
-            **asdict(estimate(done.forward, done.weight_gradient, done.input_gradient)),
-            "l2_stall_cycles_per_sample": l2_stall_cycles(moved[Region.ARENA]),
-        },
+        "gap9": asdict(
+            estimate(
+                sum(by_layer(_weighed(programs, settings.batch)).values()),
+                meetings(_weighed(programs, settings.batch)),
+                done.forward + done.backward,
+                moved[Region.L1],
+                moved[Region.ARENA],
+            )
+        ),
     }
     if settings.activations is not Activations.FLOAT32:
         report |= {"activations": str(settings.activations), "narrowed": settings.narrowed}

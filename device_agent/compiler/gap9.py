@@ -67,6 +67,11 @@ def power_mw(point: OperatingPoint) -> float:
 class Gap9Estimate:
     frequency_hz: int
     cycles_per_sample: int
+    """As the firmware runs: what lies in L2 is read in place, and cores wait for it."""
+    l2_stall_cycles_per_sample: int
+    """Of these, the waiting."""
+    cycles_with_dma_per_sample: int
+    """Without it: were everything copied to L1 beside the work."""
     samples_per_second: float
     power_mw: float
     energy_mj_per_sample: float
@@ -84,29 +89,22 @@ def l2_stall_cycles(read_or_written_bytes: float) -> int:
     return round(read_or_written_bytes / 4 * L2_STALL_CYCLES / CORES)
 
 
-def at(point: OperatingPoint, cycles_per_sample: float, how: str) -> Gap9Estimate:
-    """Rate, power and energy at a clock; `how` the cycles came about."""
-    rate = point.frequency_hz / cycles_per_sample
+def at(point: OperatingPoint, with_dma: float, stall: float, how: str) -> Gap9Estimate:
+    """Rate, power and energy at a clock; `how` the cycles of a sample came about."""
+    rate = point.frequency_hz / (with_dma + stall)
     power = power_mw(point)
+    basis = f"model: {how}; each operand in L2 read once, in place, at {L2_STALL_CYCLES} cycles a word"
     return Gap9Estimate(
-        point.frequency_hz, round(cycles_per_sample), round(rate, 1), round(power, 1), round(power / rate, 4),
-        f"model: {how}; data in L1, copied by DMA beside the work",
+        point.frequency_hz, round(with_dma + stall), round(stall), round(with_dma), round(rate, 1), round(power, 1),
+        round(power / rate, 4), basis,
     )  # fmt: skip
 
 
-#: Instructions a multiply-accumulate on one core (`biotrain bench kernels --port riscv`), where nothing is counted.
-_PER_MAC = {"forward": 1.45, "weight_gradient": 1.40, "input_gradient": 1.45}
-#: All else that a training window takes, in parts of its multiply-accumulates' instructions; of it, what one core does.
-_BESIDE, _ALONE = 0.6, 0.02
-
-
-def estimate(forward: int, weight_gradient: int, input_gradient: int) -> Gap9Estimate:
-    """One training window, from its multiply-accumulates in each kind of pass: a first guess, nothing counted."""
-    counts = {"forward": forward, "weight_gradient": weight_gradient, "input_gradient": input_gradient}
-    inner = sum(_PER_MAC[kind] * count for kind, count in counts.items())
-    path = inner * (1 + _BESIDE - _ALONE) / CORES + inner * _ALONE
-    how = "instructions estimated from multiply-accumulates (`biotrain bench gap9` counts them)"
-    return at(FASTEST, cycles(path, macs=sum(counts.values())), how)
+def estimate(path: float, meetings: float, macs: int, l1_bytes: int, l2_bytes: int) -> Gap9Estimate:
+    """One training window, from instructions that `instructions.py` estimates; nothing is counted."""
+    with_dma = cycles(path, meetings, macs, l1_bytes + l2_bytes)
+    how = "instructions estimated by operation (`biotrain bench gap9` counts them)"
+    return at(FASTEST, with_dma, l2_stall_cycles(l2_bytes), how)
 
 
 @dataclass(frozen=True, slots=True)

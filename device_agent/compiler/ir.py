@@ -206,16 +206,18 @@ def in_loop(ops: list[Op], rounds: int, windows: bool = False) -> list[Op]:
 
 
 def print_ops(ops: list[Op]) -> str:
-    """One operation a line; with offsets once they are known."""
+    """One operation a line; with what lies in L1, and offsets once they are known."""
     lines = []
     depth = 0
     for op in ops:
         depth -= op.kind == END_LOOP
         places = {
-            f"{value.storage.region.name.lower()}+{value.storage.offset}"
+            value.storage.region.name.lower() + ("" if value.storage.offset is None else f"+{value.storage.offset}")
             for value in op.outputs
-            if value.storage.offset is not None
+            if value.storage.offset is not None or value.storage.region is Region.L1
         }
-        lines.append(f"{'    ' * depth}{op}{'  @ ' + ', '.join(sorted(places)) if places else ''}")
+        read = {value.storage for value in op.inputs if value not in op.outputs}
+        over = "  in place" if any(value.storage in read for value in op.outputs) else ""
+        lines.append(f"{'    ' * depth}{op}{'  @ ' + ', '.join(sorted(places)) if places else ''}{over}")
         depth += op.kind == LOOP
     return "\n".join(lines)

@@ -9,7 +9,7 @@ from device_agent.compiler.allocate import Arena, allocate_arena, slot_bytes
 from device_agent.compiler.assemble import Programs, Task, assemble
 from device_agent.compiler.differentiate import Streams, wanted_values
 from device_agent.compiler.errors import CompileError
-from device_agent.compiler.ir import Program
+from device_agent.compiler.ir import Program, print_ops
 from device_agent.compiler.macs import count_macs, forward_macs
 from device_agent.compiler.schedule import lifetimes
 from device_agent.compiler.search import Choices, Search, Trial
@@ -26,20 +26,29 @@ class MemoryPlan:
     choices: Choices
 
 
-def plan_memory(task: Task, preparing: Program, budget: int | None, techniques: frozenset[str]) -> MemoryPlan:
-    """Raises CompileError when nothing fits the budget, with what stands in the way and the smallest one that works."""
+def plan_memory(
+    task: Task,
+    preparing: Program,
+    budget: int | None,
+    techniques: frozenset[str],
+    watch: Callable[[str, str], None] = lambda name, text: None,
+) -> MemoryPlan:
+    """`watch` sees the chosen training program behind each of the passes that make it.
+
+    Raises CompileError when nothing fits the budget, with what stands in the way and the smallest one that works."""
     chosen = _choose(task, preparing, budget, techniques)
     if task.bf16 and not task.round_all:
         chosen = _only_if_smaller(chosen, _choose(replace(task, bf16=False), preparing, budget, techniques))
     if not chosen.fits:
         assert budget is not None
         raise CompileError(_too_small(budget, chosen.trial))
-    programs = assemble(chosen.task, chosen.streams)
+    programs = assemble(chosen.task, chosen.streams, watch)
     arena = allocate_arena(
         [preparing, programs.infer, programs.train],
         task.input.storage,
         programs.inputs.storage if programs.inputs else None,
         "l1" in techniques,
+        lambda: watch("place", print_ops(programs.train.ops)),
     )
     return MemoryPlan(programs, arena, tuple(chain for chain, _ in chosen.streams), chosen.trial.choices)
 

@@ -9,7 +9,7 @@ from device_agent.compiler.ir import END_LOOP, LOOP, Op, Program, Storage
 from schemas.plan import Region
 
 
-def _runs(program: Program) -> Iterator[tuple[Op, int]]:
+def runs(program: Program) -> Iterator[tuple[Op, int]]:
     """Operations, and how often each runs for one window."""
     times = [1]
     for op in program:
@@ -23,7 +23,7 @@ def _runs(program: Program) -> Iterator[tuple[Op, int]]:
 
 def storage_traffic(program: Program) -> Counter[Storage]:
     found: Counter[Storage] = Counter()
-    for op, times in _runs(program):
+    for op, times in runs(program):
         for value in op.operands:
             if value is not None:
                 found[value.storage] += times * value.bytes
