@@ -25,7 +25,7 @@ def folder(repository: Path) -> Path:
 
 @pytest.fixture
 def known() -> set[str]:
-    """What a supervisor's /metrics has; the gauges come from its watch."""
+    """What a supervisor's /metrics has; the gauges come from the database."""
     from types import SimpleNamespace
 
     from service.ingest import IngestCounters
@@ -35,7 +35,7 @@ def known() -> set[str]:
     shelf = SimpleNamespace(parts_sent=0, refused=0)
     metrics = Metrics(Broker(BrokerSettings()), ingest, SimpleNamespace(readers=0), desk, shelf)  # type: ignore[arg-type]
     text = metrics.text().decode()
-    source = (Path(sys.modules["service.metrics"].__file__ or "").parent / "watch.py").read_text()
+    source = (Path(sys.modules["service.metrics"].__file__ or "").parent / "gauges.py").read_text()
     gauges = re.findall(r'^ +"([a-z_]+)": \("', source, re.MULTILINE)
     assert len(gauges) >= 4
     return set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)) | {f"biotrain_{name}" for name in gauges}
