@@ -12,7 +12,20 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError
 from starlette.requests import Request
 
-from service.api import access, alerts, commands, desired, devices, live, overview, plans, rollouts, series, status
+from service.api import (
+    access,
+    alerts,
+    commands,
+    desired,
+    devices,
+    live,
+    overview,
+    plans,
+    rollouts,
+    series,
+    sessions,
+    status,
+)
 from service.api.auth import Authenticate
 from service.api.context import Context
 from service.api.guard import SameOrigin
@@ -49,7 +62,7 @@ def build_app(context: Context) -> FastAPI:
     app.add_middleware(Authenticate, tokens=context.tokens, refusals=context.metrics.refusals, limits=context.limits)
     app.add_middleware(SameOrigin, refusals=context.metrics.refusals, responses=context.metrics.responses)
     # The series come last: their paths are deeper than a device's.
-    for part in (status, access, overview, devices, commands, desired, plans, rollouts, alerts, live, series):
+    for part in (status, access, overview, devices, sessions, commands, desired, plans, rollouts, alerts, live, series):
         app.include_router(part.router(context), responses=_REFUSALS)
 
     plain = app.openapi

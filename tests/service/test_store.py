@@ -21,6 +21,7 @@ from schemas.alert import AlertRule, AlertState
 from schemas.errors import UserError
 from schemas.fault import FaultKind
 from schemas.state import DeviceState, State
+from schemas.telemetry import Telemetry
 from schemas.topics import Kind
 from service.gauges import read_gauges
 from service.key_watch import look_for_missing_keys
@@ -30,6 +31,7 @@ from service.store.alerts import list_alerts
 from service.store.batch import AlertChange, Arrived, Batch, Written
 from service.store.database import Database
 from service.store.overview import fleet, gaps, totals
+from service.store.sessions import sessions
 from service.store.tables import metadata
 from service.store.writer import write_batch
 from tests.postgres import Postgres
@@ -238,6 +240,26 @@ async def test_refusals_are_an_alert_when_they_rise_and_a_persons_word_holds_unt
     more = await store(database, arrived(story.health(trust="signed", plans_refused=1, banks_refused=2)))
     assert [change.alert.rule for change in more.alerts] == [AlertRule.TRUST_REFUSED]
     assert await states(database) == [("trust_refused", "open", 1), ("trust_refused", "resolved", 3)]
+
+
+async def test_sessions_are_starts_of_the_agent_by_wearer_newest_first(database: Database) -> None:
+    lives = [Story(boot=1), Story(boot=2, wearer="U2"), Story(boot=2, wearer="U3", seed=8), Story(device="other")]
+    for number, story in enumerate(lives):
+        story._seq = 1000 * number
+        await store(database, *map(arrived, story.days(3 + number, accuracy=0.9, frozen=0.9)))
+    rows = await sessions(database, "lab", "band-1", before=None, limit=20)
+    assert [(row["boot"], row["wearer"]) for row in rows] == [(2, "U2"), (2, "U3"), (1, "U1")]
+    for row, story in zip(rows, (lives[1], lives[2], lives[0]), strict=True):
+        told = [one.message for one in Story(boot=row["boot"], seed=8 if row["wearer"] == "U3" else 7).days(
+            3 + lives.index(story), accuracy=0.9, frozen=0.9)]  # fmt: skip
+        telemetry = [one for one in told if isinstance(one, Telemetry)]
+        assert row["messages"] == len(told)
+        for name in ("windows", "windows_dropped", "labelled", "correct"):
+            assert row[name] == sum(getattr(one, name) for one in telemetry)
+        assert row["began"] <= row["ended"]
+        assert row["began"].tzinfo is not None
+    assert [row["boot"] for row in await sessions(database, "lab", "band-1", before=2, limit=20)] == [1]
+    assert {row["boot"] for row in await sessions(database, "lab", "band-1", before=None, limit=1)} == {2}
 
 
 async def test_what_devices_refuse_is_summed_for_prometheus(database: Database) -> None:
