@@ -83,7 +83,8 @@ def main(
         from biotrain.files import write_whole
 
         write_whole(timeline, _picture(plan, without_reuse).encode())
-    report = {**plan.report, "memory": {**plan.report["memory"], "resident_bytes": plan.resident_bytes}}
+    told = {"resident_bytes": plan.resident_bytes, "arena_proven_optimal": plan.arena.proven}
+    report = {**plan.report, "memory": {**plan.report["memory"], **told}}
     if dump_ir:
         print(texts[dump_ir])
     elif as_json:
@@ -281,6 +282,7 @@ def _print_table(report: dict[str, Any], file_bytes: int) -> None:
     table.add_column("what")
     table.add_column("value", justify="right")
     table.add_column("unit")
+    optimal = ": the arena is proven optimal" if memory["arena_proven_optimal"] else ""
     rows: list[tuple[str, int | float, str]] = [
         ("trained parameters", report["params"], ""),
         ("forward", macs["forward"], "multiply-accumulates a window"),
@@ -292,7 +294,7 @@ def _print_table(report: dict[str, Any], file_bytes: int) -> None:
         ("  optimiser", memory["optimizer_bytes"], "bytes"),
         ("  arena", memory["arena_bytes"], "bytes"),
         ("  in L1 from one operation to the next", memory["l1_bytes"], "bytes"),
-        ("  arena, lower bound", memory["arena_lower_bound_bytes"], "bytes"),
+        ("  arena, lower bound", memory["arena_lower_bound_bytes"], f"bytes{optimal}"),
         ("resident beside it", memory["resident_bytes"], "bytes"),
         ("plan file", file_bytes, "bytes"),
         ("operands in L1", report["traffic"]["l1_bytes"], "bytes a training window"),

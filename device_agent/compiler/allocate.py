@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from device_agent.compiler.ir import Program, Storage
+from device_agent.compiler.memory.exact import search
 from device_agent.compiler.memory.problem import Buffer, Problem
 from device_agent.compiler.memory.solver import solve
 from device_agent.compiler.memory.validator import validate
@@ -27,6 +28,8 @@ class Arena:
     l1_bytes: int
     l1: Problem[Storage]
     """Of the training program: what lies in L1."""
+    proven: bool = True
+    """No smaller arena is possible: it is the lower bound, or an exact search has tried everything."""
 
     def together(self) -> tuple[Problem[Storage], dict[Storage, int]]:
         """Both levels over a training step, L1 above the arena."""
@@ -50,11 +53,11 @@ def allocate_arena(
     input_storage.offset = 0
     if batch is not None:
         batch.offset, input_storage.offset = 0, batch.bytes
-    arenas = []
+    arenas, proven = [], True
     before = frozenset({input_storage} if batch is None else {input_storage, batch})
     if l1:
         place_in_l1(programs, before)
-    l1_bytes = max(_offsets(lifetimes(program, Region.L1)) for program in programs)
+    l1_bytes = max(_offsets(lifetimes(program, Region.L1))[0] for program in programs)
     if l1_bytes > max(lifetimes(program, Region.L1).lower_bound() for program in programs):
         take_back(programs)  # it was counted on that everything finds a place
         l1_bytes = 0
@@ -64,20 +67,27 @@ def allocate_arena(
         if batch is not None and program is programs[0]:
             held = Buffer(batch, "inputs of the batch", batch.bytes, 0, len(program.ops) + 1, 0)
             problem = Problem((held, *problem.buffers))
-        size = _offsets(problem)
+        size, optimal = _offsets(problem)
+        proven = proven and optimal
         fast = lifetimes(program, Region.L1)
         arenas.append(Arena(size, problem.lower_bound(), problem, _labels(program), l1_bytes, fast))
     biggest = max(arenas, key=lambda arena: arena.bytes)
-    return replace(arenas[-1], bytes=biggest.bytes, lower_bound=max(arena.lower_bound for arena in arenas))
+    bound = max(arena.lower_bound for arena in arenas)
+    return replace(arenas[-1], bytes=biggest.bytes, lower_bound=bound, proven=proven or biggest.bytes == bound)
 
 
-def _offsets(problem: Problem[Storage]) -> int:
-    """Gives every storage of it its place; returns the bytes that they take."""
+def _offsets(problem: Problem[Storage]) -> tuple[int, bool]:
+    """Gives every storage of it its place; returns the bytes that they take, and whether it cannot be less."""
     offsets, size = solve(problem)
+    proven = size <= problem.lower_bound()
+    if not proven:
+        better, proven = search(problem, size)
+        if better is not None:
+            offsets, size = better, max(better[buffer.key] + buffer.bytes for buffer in problem.buffers)
     validate(problem, offsets, size)
     for storage, offset in offsets.items():
         storage.offset = offset
-    return size
+    return size, proven
 
 
 def _labels(program: Program) -> dict[Storage, str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from itertools import permutations
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from device_agent.compiler.memory.exact import search
 from device_agent.compiler.memory.problem import Buffer, Problem
 from device_agent.compiler.memory.solver import ORDERS, _place, solve
 from device_agent.compiler.memory.validator import validate
@@ -62,3 +64,50 @@ def test_every_order_of_the_portfolio_gives_a_valid_plan():
     for order in ORDERS.values():
         offsets, arena = _place(problem, order)
         validate(problem, offsets, arena)
+
+
+def brute_force(problem: Problem) -> int:
+    """The smallest arena of all orders, each buffer at its lowest place: nothing is left out."""
+    best = sum(buffer.bytes for buffer in problem.buffers)
+    for order in permutations(problem.buffers):
+        placed: list[tuple[int, Buffer]] = []
+        for buffer in order:
+            at = 0
+            for begin, other in sorted(placed, key=lambda entry: entry[0]):
+                if other.start < buffer.end and buffer.start < other.end and at < begin + other.bytes:
+                    if at + buffer.bytes <= begin:
+                        break
+                    at = begin + other.bytes
+            placed.append((at, buffer))
+        best = min(best, max(at + buffer.bytes for at, buffer in placed))
+    return best
+
+
+def small_problem(draw: random.Random, count: int) -> Problem:
+    spans = [sorted(draw.sample(range(8), 2)) for _ in range(count)]
+    return Problem(tuple(Buffer(n, str(n), 4 * draw.randint(1, 9), *span) for n, span in enumerate(spans)))
+
+
+def test_the_exact_search_finds_what_trying_everything_finds():
+    draw = random.Random(3)
+    for _ in range(25):
+        problem = small_problem(draw, 6)
+        least = brute_force(problem)
+        offsets, finished = search(problem, 10_000)
+        assert finished
+        validate(problem, offsets, least)
+        assert search(problem, least) == (None, True), "nothing is smaller"
+
+
+def test_the_exact_search_says_when_it_has_not_seen_everything():
+    problem = small_problem(random.Random(1), 12)
+    assert search(problem, problem.lower_bound() + 1, nodes=3)[1] is False
+
+
+def test_the_exact_search_goes_where_the_portfolio_does_not():
+    sizes = [(16, 3, 4), (36, 1, 3), (36, 0, 7), (28, 3, 6), (28, 1, 4), (20, 2, 4)]
+    problem = Problem(tuple(Buffer(n, str(n), *size) for n, size in enumerate(sizes)))
+    assert solve(problem)[1] == 136
+    offsets, finished = search(problem, 136)
+    assert finished
+    validate(problem, offsets, problem.lower_bound())
