@@ -29,11 +29,11 @@ class PolicySettings:
     """Of the newest `first.recent` of them: where less is wrong there is nothing to mend, and no fit could prove it."""
     first: Diet = Diet(40, 80)
     """While nothing of the episode serves: each fit starts from the weights before it."""
-    refine: Diet = Diet(20, 60)
+    refine: Diet = Diet(16, 64)
     """Afterwards, from the weights that the fit before has left: a few steps each."""
-    little: Diet = Diet(10, 20)
+    little: Diet = Diet(8, 24)
     """A cheaper refinement..."""
-    few: int = 30
+    few: int = 60
     """...while there are fewer labelled windows since the change than these: few labels carry a small change..."""
     grace: int = 60
     """...and so many windows after the alert: most of what was to be gained has been, and a later change has an alert
@@ -55,7 +55,7 @@ class PolicySettings:
     """Windows from the beginning of a refinement to that of the next, or from the end of one trial to the next."""
     mend_only: bool = True
     """A refinement begins only when something has been wrong since the last one began."""
-    attempts: int = 60
+    attempts: int = 25
     """In a row, that change nothing: no more are made at this pace..."""
     patience: float = 1.25
     """...but each later than the last by this factor..."""
