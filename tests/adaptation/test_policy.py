@@ -104,9 +104,12 @@ def test_attempts_follow_each_other_until_too_many_were_in_vain() -> None:
         newest = 199 - SETTINGS.every
         assert isinstance(ask(ring, last_attempt_window=newest, refining=refining), Selection)
         assert isinstance(ask(ring, last_attempt_window=newest + 1, refining=refining), Wait)
-        assert isinstance(ask(ring, last_attempt_window=newest, refining=refining, failures=70), Wait)
+        assert isinstance(
+            ask(ring, last_attempt_window=newest, refining=refining, failures=SETTINGS.attempts + 10), Wait
+        )
     assert cool_down_windows(SETTINGS, SETTINGS.attempts) == SETTINGS.every
-    assert cool_down_windows(SETTINGS, 66) > cool_down_windows(SETTINGS, 63) > SETTINGS.every
+    assert cool_down_windows(SETTINGS, SETTINGS.attempts + 6) > cool_down_windows(SETTINGS, SETTINGS.attempts + 3)
+    assert cool_down_windows(SETTINGS, SETTINGS.attempts + 3) > SETTINGS.every
     assert cool_down_windows(SETTINGS, 10_000) == SETTINGS.longest_pause
 
 
