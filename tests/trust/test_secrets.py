@@ -27,6 +27,8 @@ KNOWN = {
     ("service/webhook.py", "_SECRET_PREFIX"),
     ("tests/agent/test_sealing.py", "SECRET"),
     ("tests/doctor/test_doctor.py", "://"),
+    ("deploy/kubernetes/broker.yaml", "secretName"),
+    ("deploy/kubernetes/supervisor.yaml", "secretName"),
     ("tests/service/test_one_supervisor.py", "://"),
     ("tests/service/test_webhooks.py", "SECRET"),
 }
