@@ -8,6 +8,7 @@ from base64 import b64encode
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -147,11 +148,11 @@ def _files(name: str | None, plan: Path | None, weights: Path | None) -> dict[st
 
 
 def _plan_id(api: Any, name: str | None) -> int:
-    known = {one["name"]: int(one["id"]) for one in api.get("/api/plans")["items"]}
-    if name not in known:
-        there = ", ".join(known) or "none yet"
-        raise UserError(f"plan {name!r} is not known to the supervisor (there are: {there}): biotrain fleet add")
-    return known[name]
+    found = api.get(f"/api/plans?name={quote(name)}")["items"] if name else []
+    if not found:
+        there = ", ".join(one["name"] for one in api.get("/api/plans")["items"]) or "none yet"
+        raise UserError(f"plan {name!r} is not known to the supervisor (the newest: {there}): biotrain fleet add")
+    return int(found[0]["id"])
 
 
 def _target(site: str, device: str | None, group: str | None) -> str:

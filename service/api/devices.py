@@ -16,7 +16,7 @@ from schemas.state import DeviceState, State
 from schemas.topics import RETAINED, DeviceTopic
 from service.api.auth import identity_of
 from service.api.context import Context
-from service.api.parameters import DeviceName, SiteName
+from service.api.parameters import DeviceName, Limit, SiteName
 from service.store import audit
 from service.store.erase import erase_device
 from service.store.overview import fleet, gaps, stored_counts
@@ -62,10 +62,21 @@ class GapList(BaseModel):
 def router(context: Context) -> APIRouter:
     routes = APIRouter(prefix="/api/devices", tags=["devices"])
 
-    @routes.get("", summary="Every device ever heard of")
-    async def devices(site: Annotated[Name | None, Query(description="only this site's")] = None) -> DeviceList:
+    @routes.get("", summary="Devices ever heard of, by site and name")
+    async def devices(
+        site: Annotated[Name | None, Query(description="only this site's")] = None,
+        wearer: Annotated[Name | None, Query(description="only those that this person wears now")] = None,
+        after: Annotated[
+            str | None,
+            Query(
+                pattern=r"^[^/]+/[^/]+$", max_length=200, description="`SITE/DEVICE`, the last one of the page before"
+            ),
+        ] = None,
+        limit: Limit = 1000,
+    ) -> DeviceList:
         counts = await stored_counts(context.database, site)
-        rows = await fleet(context.database, site)
+        last = None if after is None else (after.partition("/")[0], after.partition("/")[2])
+        rows = await fleet(context.database, site, wearer=wearer, after=last, limit=limit)
         return DeviceList(items=[_view(dict(row), counts) for row in rows])
 
     @routes.get("/{site}/{device}", summary="One device", responses={404: {"description": "no such device"}})

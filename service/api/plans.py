@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Query, Request
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 from sqlalchemy import RowMapping
 
@@ -15,11 +15,11 @@ from schemas.errors import UserError
 from schemas.plan_push import LARGEST_FILE_BYTES
 from service.api.auth import identity_of
 from service.api.context import Context
-from service.api.parameters import LARGEST, DeviceName, GroupName, SiteName
+from service.api.parameters import LARGEST, Before, DeviceName, GroupName, Limit, SiteName
 from service.store import audit
 from service.store.desired import members
 from service.store.overview import fleet
-from service.store.plans import add_plan, all_plans, plan_by_id
+from service.store.plans import add_plan, list_plans, plan_by_id
 
 _BASE64 = LARGEST_FILE_BYTES * 4 // 3 + 4
 PlanId = Annotated[int, Field(ge=1, le=LARGEST, description="as `GET /api/plans` lists it")]
@@ -77,8 +77,13 @@ def router(context: Context) -> APIRouter:
     routes = APIRouter(prefix="/api", tags=["plans"])
 
     @routes.get("/plans", summary="Plans that may be pushed, newest first")
-    async def plans() -> PlanList:
-        return PlanList(items=[_view(dict(row)) for row in await all_plans(context.database)])
+    async def plans(
+        name: Annotated[Name | None, Query(description="only the one of this name")] = None,
+        before: Before = None,
+        limit: Limit = 100,
+    ) -> PlanList:
+        rows = await list_plans(context.database, name=name, before=before, limit=limit)
+        return PlanList(items=[_view(dict(row)) for row in rows])
 
     @routes.post(
         "/plans",

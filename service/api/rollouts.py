@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Path, Request
+from fastapi import APIRouter, HTTPException, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.base import Name
@@ -17,14 +17,14 @@ from schemas.errors import UserError
 from schemas.topics import EVERY_DEVICE
 from service.api.auth import identity_of
 from service.api.context import Context
-from service.api.parameters import LARGEST
+from service.api.parameters import LARGEST, Before, Limit
 from service.api.plans import PlanId, known_plan
 from service.rollout.settings import RolloutSettings
 from service.rollout.signed import check_way_back
 from service.store import audit
 from service.store.desired import members
-from service.store.plans import all_plans
-from service.store.rollouts import all_rollouts, devices_of, rollout_by_id
+from service.store.plans import plan_names
+from service.store.rollouts import devices_of, list_rollouts, rollout_by_id
 
 RolloutId = Annotated[int, Path(ge=1, le=LARGEST, description="as `GET /api/rollouts` lists it")]
 
@@ -98,6 +98,14 @@ class RolloutList(BaseModel):
     items: list[RolloutView]
 
 
+class RolloutState(StrEnum):
+    RUNNING = "running"
+    PAUSED = "paused"
+    RETURNING = "returning"
+    STOPPED = "stopped"
+    DONE = "done"
+
+
 class Action(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
@@ -109,9 +117,15 @@ def router(context: Context) -> APIRouter:
     routes = APIRouter(prefix="/api/rollouts", tags=["plans"])
 
     @routes.get("", summary="Roll-outs, newest first")
-    async def rollouts() -> RolloutList:
-        names = await _names()
-        return RolloutList(items=[await _view(dict(row), names, False) for row in await all_rollouts(context.database)])
+    async def rollouts(
+        site: Annotated[Name | None, Query(description="only this site's")] = None,
+        state: Annotated[RolloutState | None, Query(description="only in this state")] = None,
+        before: Before = None,
+        limit: Limit = 50,
+    ) -> RolloutList:
+        rows = await list_rollouts(context.database, site=site, state=state, before=before, limit=limit)
+        names = await plan_names(context.database, {row["plan"] for row in rows})
+        return RolloutList(items=[await _view(dict(row), names, False) for row in rows])
 
     @routes.post(
         "",
@@ -159,10 +173,7 @@ def router(context: Context) -> APIRouter:
         row = await rollout_by_id(context.database, number)
         if row is None:
             raise HTTPException(404, f"there is no roll-out {number}")
-        return await _view(dict(row), await _names(), True)
-
-    async def _names() -> dict[int, str]:
-        return {row["id"]: row["name"] for row in await all_plans(context.database)}
+        return await _view(dict(row), await plan_names(context.database, {row["plan"]}), True)
 
     async def _view(row: Mapping[str, Any], names: Mapping[int, str], whole: bool) -> RolloutView:
         found = await devices_of(context.database, row["id"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, RowMapping, and_, case, func, select
+from sqlalchemy import ColumnElement, RowMapping, and_, case, func, select, tuple_
 
 from service.store.database import Database
 from service.store.tables import boots, devices, messages, quarantine
@@ -33,8 +33,21 @@ class Totals:
     missing: int
 
 
-async def fleet(database: Database, site: str | None = None, device: str | None = None) -> Sequence[RowMapping]:
-    query = select(devices).order_by(devices.c.site, devices.c.device)
+async def fleet(
+    database: Database,
+    site: str | None = None,
+    device: str | None = None,
+    *,
+    wearer: str | None = None,
+    after: tuple[str, str] | None = None,
+    limit: int | None = None,
+) -> Sequence[RowMapping]:
+    """Devices in the order of site and name; `after` is the (site, device) that the last page ended with."""
+    query = select(devices).order_by(devices.c.site, devices.c.device).limit(limit)
+    if after is not None:
+        query = query.where(tuple_(devices.c.site, devices.c.device) > after)
+    if wearer is not None:
+        query = query.where(devices.c.wearer == wearer)
     if site is not None:
         query = query.where(devices.c.site == site)
     if device is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, RowMapping, insert, select
 
@@ -40,10 +40,23 @@ async def add_plan(database: Database, name: str, plan: bytes, weights: bytes | 
     return await database.in_writer_thread(work)
 
 
-async def all_plans(database: Database) -> Sequence[RowMapping]:
-    """Newest first."""
+async def list_plans(
+    database: Database, *, name: str | None = None, before: int | None = None, limit: int = 1000
+) -> Sequence[RowMapping]:
+    """Newest first, those with an id below `before`."""
+    query = select(plans).order_by(plans.c.id.desc()).limit(limit)
+    if name is not None:
+        query = query.where(plans.c.name == name)
+    if before is not None:
+        query = query.where(plans.c.id < before)
     async with database.read() as connection:
-        return (await connection.execute(select(plans).order_by(plans.c.id.desc()))).mappings().all()
+        return (await connection.execute(query)).mappings().all()
+
+
+async def plan_names(database: Database, numbers: Collection[int]) -> dict[int, str]:
+    query = select(plans.c.id, plans.c.name).where(plans.c.id.in_(numbers))
+    async with database.read() as connection:
+        return {row[0]: row[1] for row in await connection.execute(query)}
 
 
 async def plan_by_id(database: Database, number: int) -> RowMapping | None:

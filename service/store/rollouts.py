@@ -16,10 +16,18 @@ from service.store.tables_operations import rollout_devices, rollouts
 OPEN = ("running", "paused", "returning")
 
 
-async def all_rollouts(database: Database) -> Sequence[RowMapping]:
-    """Newest first."""
+async def list_rollouts(
+    database: Database, *, site: str | None = None, state: str | None = None, before: int | None = None, limit: int = 50
+) -> Sequence[RowMapping]:
+    """Newest first, those with an id below `before`."""
+    query = select(rollouts).order_by(rollouts.c.id.desc()).limit(limit)
+    for column, wanted in ((rollouts.c.site, site), (rollouts.c.state, state)):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    if before is not None:
+        query = query.where(rollouts.c.id < before)
     async with database.read() as connection:
-        return (await connection.execute(select(rollouts).order_by(rollouts.c.id.desc()))).mappings().all()
+        return (await connection.execute(query)).mappings().all()
 
 
 async def rollout_by_id(database: Database, number: int) -> RowMapping | None:

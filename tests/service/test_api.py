@@ -119,6 +119,9 @@ def test_a_device_is_known_with_its_state_and_health(served: Served) -> None:
     assert device["stored"] == len(served.log)
     assert served.get("/api/devices", site="lab")["items"][0]["device"] == "band-1"
     assert served.get("/api/devices", site="elsewhere")["items"] == []
+    assert served.get("/api/devices", after="lab/band-1")["items"] == []
+    assert served.get("/api/devices", after="lab/band-0", wearer="U1", limit=1)["items"] == [device]
+    assert served.get("/api/rollouts", state="done", site="lab")["items"] == served.get("/api/plans")["items"] == []
 
 
 def test_alerts_are_newest_first_and_filtered(served: Served) -> None:
@@ -144,6 +147,8 @@ def test_alerts_are_newest_first_and_filtered(served: Served) -> None:
         (f"{BAND}/telemetry", {"since": "yesterday"}, 422),
         (f"{BAND}/telemetry", {"since": "2026-03-02T09:00:00"}, 422),
         ("/api/alerts", {"rule": "weather"}, 422),
+        ("/api/devices", {"after": "lab"}, 422),
+        ("/api/rollouts", {"state": "wet"}, 422),
         ("/../../pyproject.toml", {}, 404),
     ],
 )

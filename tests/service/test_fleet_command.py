@@ -73,7 +73,7 @@ async def test_a_plan_goes_to_a_device_and_through_a_fleet_from_the_command_line
         assert [one["id"] for one in (await asyncio.to_thread(ask, "status", *at))["items"]] == [begun["id"]]
 
     assert "cannot pause" in await asyncio.to_thread(fail, "pause", number, *at)
-    assert "not known to the supervisor (there are: eog-2)" in await asyncio.to_thread(fail, "rollout", "eog-9", *at)
+    assert "not known to the supervisor (the newest: eog-2)" in await asyncio.to_thread(fail, "rollout", "eog-9", *at)
     assert "either --device or --group" in await asyncio.to_thread(fail, "push", "eog-2", *at)
     assert "number of a roll-out" in await asyncio.to_thread(fail, "stop", "eog-2", *at)
     nowhere = await asyncio.to_thread(fail, "add", "x", "--plan", str(tmp_path / "no.plan"), *at)

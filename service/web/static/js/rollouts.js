@@ -100,7 +100,7 @@ export class RolloutView {
   }
 
   older(items) {
-    return items.length ? h("p", { class: "hint" }, `${count(items.length)} older ones: /api/rollouts`) : h("span", {});
+    return items.length ? h("p", { class: "hint" }, "Older ones: /api/rollouts") : h("span", {});
   }
 
   say(text, bad) {
