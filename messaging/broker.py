@@ -48,11 +48,12 @@ class Broker:
         settings: BrokerSettings,
         *,
         subscriptions: Sequence[str] = (),
+        wishes: Sequence[str] = (),
         will: Will | None = None,
     ) -> None:
         self.settings = settings
         self.counters = Counters()
-        self._subscriptions = tuple(subscriptions)
+        self._subscriptions, self._wishes = tuple(subscriptions), tuple(wishes)
         self._will = will
         self._inbox: deque[Delivery] = deque()
         self._arrived = asyncio.Event()
@@ -166,7 +167,7 @@ class Broker:
             await asyncio.sleep(backoff.next_delay())
 
     async def _open(self, connection: Connection) -> None:
-        await connection.open(self._subscriptions)
+        await connection.open(self._subscriptions, self._wishes)
         self._connection = connection
         self.counters.connections += 1
         self.counters.last_error = ""

@@ -75,18 +75,19 @@ class Connection(aiomqtt.Client):
     def usable(self) -> bool:
         return self._connected.done() and not self._disconnected.done()
 
-    async def open(self, subscriptions: Sequence[str]) -> None:
-        """Connect and subscribe. Raises aiomqtt.MqttError when broker or network say no."""
+    async def open(self, subscriptions: Sequence[str], wishes: Sequence[str] = ()) -> None:
+        """Connect and subscribe. Raises aiomqtt.MqttError when broker or network say no; it may refuse `wishes`."""
         try:
             await self.__aenter__()
         except aiomqtt.MqttError as error:
             raise aiomqtt.MqttError(explain(str(error))) from None
         _honour_cancellation()
-        if not subscriptions:
+        wanted = [*subscriptions, *wishes]
+        if not wanted:
             return
-        granted = await self.subscribe([(topic, 1) for topic in subscriptions])
+        granted = await self.subscribe([(topic, 1) for topic in wanted])
         _honour_cancellation()
-        refused = [topic for topic, code in zip(subscriptions, granted, strict=True) if _is_refusal(code)]
+        refused = [topic for topic, code in zip(subscriptions, granted, strict=False) if _is_refusal(code)]
         if refused:
             raise aiomqtt.MqttError(f"the broker refuses the subscription to {', '.join(refused)}")
 

@@ -15,8 +15,9 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from messaging import Broker
+from service.broker_log import BrokerLog
 from service.gauges import Gauges
-from service.refusals import Refusals
+from service.refusals import REQUESTS, Refusals
 
 if TYPE_CHECKING:
     from service.alert_desk import AlertDesk
@@ -40,10 +41,19 @@ _INGEST = {
 class Metrics(Collector):
     """Read from where they are counted, whenever they are asked for."""
 
-    def __init__(self, broker: Broker, ingest: Ingest, feed: Feed, desk: AlertDesk, shelf: PlanShelf) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        broker_log: BrokerLog,
+        ingest: Ingest,
+        feed: Feed,
+        desk: AlertDesk,
+        shelf: PlanShelf,
+    ) -> None:
         self._broker, self._ingest, self._feed, self._desk, self._shelf = broker, ingest, feed, desk, shelf
         self._started = time.time()
-        self.refusals = Refusals()
+        self.refusals = Refusals(REQUESTS, "a request is refused; more of its kind are counted only")
+        self._broker_log = broker_log
         #: From the database, refreshed by the watch: alerts by state, devices, gaps.
         self.gauges: Gauges = {}
         self.responses: Counter[int] = Counter()
@@ -78,6 +88,12 @@ class Metrics(Collector):
         for reason, count in sorted(self.refusals.counts.items()):
             refused.add_metric([reason], count)
         yield refused
+        turned_away = CounterMetricFamily(
+            "biotrain_broker_refused", "Connections that the broker has refused, by reason", labels=["reason"]
+        )
+        for reason, count in sorted(self._broker_log.refusals.counts.items()):
+            turned_away.add_metric([reason], count)
+        yield turned_away
         answered = CounterMetricFamily("biotrain_http_responses", "Answers of page and API, by status", labels=["code"])
         for code, count in sorted(self.responses.items()):
             answered.add_metric([str(code)], count)

@@ -1,7 +1,8 @@
 """One supervisor per client id: a broker would let a second one throw the first one out, again and again.
 
 Each supervisor keeps a second connection, on which it asks whether another is there before it takes up
-its client id, and answers whoever asks later. The one that was there first stays.
+its client id, and answers whoever asks later. The one that was there first stays. The broker's own log comes on it too:
+it is no message of a device, and must not wait for the database.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from messaging import Broker, BrokerSettings, Delivery, PublishError
 from schemas.base import utc_now
 from schemas.errors import UserError
+from service.broker_log import TOPICS, BrokerLog
 
 #: How long an answer may take before the place counts as free.
 _ANSWER_S = 0.6
@@ -45,7 +47,7 @@ class Presence(BaseModel):
 class PresenceGuard:
     """`run` raises UserError when another supervisor has the better right to the client id."""
 
-    def __init__(self, settings: BrokerSettings) -> None:
+    def __init__(self, settings: BrokerSettings, broker_log: BrokerLog) -> None:
         self.client_id = settings.client_id
         self._topic = f"biotrain/supervisors/{settings.client_id}"
         self._me = Presence(
@@ -57,7 +59,8 @@ class PresenceGuard:
             process=os.getpid(),
         )
         own = replace(settings, client_id=f"{settings.client_id}-{self._me.instance}", persistent_session=False)
-        self._broker = Broker(own, subscriptions=[self._topic])
+        self._broker = Broker(own, subscriptions=[self._topic], wishes=TOPICS)
+        self._broker_log = broker_log
         self.free = asyncio.Event()
 
     async def run(self) -> None:
@@ -80,7 +83,10 @@ class PresenceGuard:
 
     async def _listen(self) -> None:
         async for delivery in self._broker:
-            await self._answer(delivery)
+            if delivery.topic == self._topic:
+                await self._answer(delivery)
+            else:
+                self._broker_log.take(delivery.payload)
             delivery.acknowledge()
 
     async def _answer(self, delivery: Delivery) -> None:

@@ -1,13 +1,16 @@
-"""Requests that were refused: every one is counted, each kind from each origin is named in the log once."""
+"""What was refused: every one is counted, each kind from each origin is named in the log once."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import structlog
 
 _log = structlog.get_logger("service.refusals")
 
+#: Why the page and the API refuse a request.
+REQUESTS = ("no_token", "unknown_token", "role", "other_origin", "too_many", "too_many_guesses")
 #: So many kinds are named; whoever makes up more of them fills no log and no memory.
 _NAMED = 1000
 
@@ -15,10 +18,10 @@ _NAMED = 1000
 class Refusals:
     """Reasons are a few fixed words, so that the metric has few rows; `who` and `what` stand in the log alone."""
 
-    REASONS = ("no_token", "unknown_token", "role", "other_origin", "too_many", "too_many_guesses")
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter(dict.fromkeys(self.REASONS, 0))
+    def __init__(self, reasons: Sequence[str], told: str) -> None:
+        """`told` is the log's event."""
+        self.counts: Counter[str] = Counter(dict.fromkeys(reasons, 0))
+        self._told = told
         self._named: set[tuple[str, str, str]] = set()
 
     def note(self, reason: str, who: str, what: str) -> None:
@@ -28,4 +31,4 @@ class Refusals:
         if kind in self._named or len(self._named) >= _NAMED:
             return
         self._named.add(kind)
-        _log.warning("a request is refused; more of its kind are counted only", reason=reason, who=who, what=what)
+        _log.warning(self._told, reason=reason, who=who, what=what)

@@ -16,6 +16,7 @@ from service.alert_desk import AlertDesk
 from service.announce import Announcer
 from service.api.app import build_app
 from service.api.context import Context
+from service.broker_log import BrokerLog
 from service.commands import CommandDesk
 from service.feed import Feed, LiveEvent
 from service.hook_thread import HookThread
@@ -93,7 +94,8 @@ async def _run(
     share = None if settings.instance is None else SHARE
     subscriptions = [fleet_filter(kind, settings.site or "+", share=share) for kind in (*FROM_DEVICE, *UNNUMBERED)]
     broker = Broker(settings.broker, subscriptions=subscriptions)
-    presence = PresenceGuard(settings.broker)
+    broker_log = BrokerLog()
+    presence = PresenceGuard(settings.broker, broker_log)
     feed = Feed()
     announcer = Announcer(broker)
     webhooks = [make_webhook(url, settings.webhook_secret, settings.hook_timeout_s) for url in settings.webhooks]
@@ -128,7 +130,7 @@ async def _run(
         batch_linger_s=settings.batch_linger_s,
         teller=settings.instance,
     )
-    metrics = Metrics(broker, ingest, feed, desk, shelf)
+    metrics = Metrics(broker, broker_log, ingest, feed, desk, shelf)
     watch = Watch(database, broker, settings, channels, metrics, on_alerts)
     context = Context(
         database=database,

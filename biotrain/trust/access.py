@@ -11,6 +11,8 @@ from schemas.topics import FROM_DEVICE, PREFIX, TO_DEVICE, UNNUMBERED, DeviceTop
 
 #: Where supervisors find out about each other (`service/presence.py`).
 _SUPERVISORS = "biotrain/supervisors/#"
+#: Whom the broker has turned away (`service/broker_log.py`).
+_BROKER_LOG = "$SYS/broker/log/+"
 _BY_DEVICE = (*FROM_DEVICE, *UNNUMBERED)
 #: State and report it only takes away, when a device is erased.
 _BY_SUPERVISOR = (*TO_DEVICE, Kind.ALERT, Kind.STATE, Kind.REPORTED)
@@ -58,6 +60,7 @@ def _rules(site: str, holder: Principal) -> Iterator[tuple[str, str]]:
                 yield "write", f"{PREFIX}/{site}/+/{kind}"
             yield "write", every_group
             yield "readwrite", _SUPERVISORS
+            yield "read", _BROKER_LOG
         case Role.VIEWER:
             for kind in (*_BY_DEVICE, Kind.ALERT):
                 yield "read", f"{PREFIX}/{site}/+/{kind}"

@@ -36,7 +36,7 @@ def configuration(
     lines += ["allow_anonymous false", f"acl_file {folder / ACCESS}", *LIMITS]
     if state_dir is not None:
         lines += ["persistence true", f"persistence_location {state_dir}/", "autosave_interval 30"]
-    lines += ["log_dest stderr", "log_type error", "log_type warning", "log_type notice"]
+    lines += ["log_dest stderr", "log_dest topic", "log_type error", "log_type warning", "log_type notice"]
     lines += [*_listener(folder, *devices), "use_username_as_clientid true"]
     if supervisors is not None:
         lines += _listener(folder, *supervisors)

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from messaging import Broker, BrokerSettings
+from service.broker_log import BrokerLog
 from service.metrics import Metrics
 
 _NAME = re.compile(r"\b(?:biotrain|process)_[a-z_]+\b")
@@ -33,7 +34,7 @@ def known() -> set[str]:
     desk = SimpleNamespace(counts={("hook", "done"): 1})
     ingest = SimpleNamespace(counters=IngestCounters(), store_error="")
     shelf = SimpleNamespace(parts_sent=0, refused=0)
-    metrics = Metrics(Broker(BrokerSettings()), ingest, SimpleNamespace(readers=0), desk, shelf)  # type: ignore[arg-type]
+    metrics = Metrics(Broker(BrokerSettings()), BrokerLog(), ingest, SimpleNamespace(readers=0), desk, shelf)  # type: ignore[arg-type]
     text = metrics.text().decode()
     source = (Path(sys.modules["service.metrics"].__file__ or "").parent / "gauges.py").read_text()
     gauges = re.findall(r'^ +"([a-z_]+)": \("', source, re.MULTILINE)
