@@ -1,7 +1,7 @@
 """What the broker says of connections that it has refused, so that they are counted where everything else is.
 
-Mosquitto publishes its log on `$SYS/broker/log/` (`log_dest topic`); where it does not, or this supervisor may not read
-it, nothing is counted. It names no client there: none has shown who it is. What a device publishes outside of its access
+Mosquitto publishes its log on `$SYS/broker/log/` (`log_dest topic`); without it, or without the right to read it,
+nothing is counted. It names no client there: none has shown who it is. What a device publishes outside of its access
 list Mosquitto 2.0 drops with a word at debug level only, which is on no topic.
 """
 
