@@ -1,4 +1,4 @@
-"""A small site under chaos for some seconds, in every CI run; `python -m benchmarks.chaos` is the run of ten minutes.
+"""A small site under chaos for a minute, in every CI run; `python -m benchmarks.chaos` is the run of ten minutes.
 
 How many windows are dropped, what is adapted and how long the end takes depends on the machine, and nothing here asks
 for it. What must hold on any machine: the checker finds nothing. And the checker finds what is wrong, once it is.
@@ -21,11 +21,11 @@ from benchmarks.chaos.proxy import Proxy
 from benchmarks.chaos.schedule import FaultKind, schedule
 
 OPTIONS = argparse.Namespace(
-    seconds=10.0,
+    seconds=60.0,
     devices=3,
     devices_per_agent=2,
     speed=40.0,
-    every=0.6,
+    every=1.5,
     seed=4,
     postgres=False,
     namespace=False,
@@ -41,10 +41,11 @@ def survived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # a minute of faults, and as long as a slow machine takes to come to rest
 def test_nothing_is_lost_doubled_or_stuck_however_it_is_killed_and_cut(survived: tuple[Path, dict[str, Any]]) -> None:
     _, report = survived
     assert report["problems"] == []
-    assert sum(report["faults"].values()) >= 10
+    assert sum(report["faults"].values()) >= 30
     assert report["wearable_events"] >= 3
     assert report["adaptations"] >= 3
     assert report["windows"] > 0

@@ -1,4 +1,4 @@
-"""The soak run in small; `python -m benchmarks.soak --minutes 60` is the whole one."""
+"""The soak run for 90 s; `python -m benchmarks.soak --minutes 60` is the whole one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from benchmarks.soak import Series, soak
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_handles_threads_and_tasks_do_not_grow_while_a_site_runs(tmp_path: Path) -> None:
-    """Memory and disk are what the longer run is for: within seconds everything still warms up."""
-    result = soak(tmp_path, 10.0, speed=30.0, period_s=0.25)
+    """Memory is what the longer run is for: within a minute and a half everything still warms up."""
+    result = soak(tmp_path, 90.0)
     assert result["windows"] > 0
-    assert result["samples"] >= 12
-    steady = [name for name in result["figures"] if name.split()[1] in ("files", "threads", "tasks")]
+    assert result["samples"] >= 40
+    steady = [name for name in result["figures"] if name.split()[1] in ("files", "threads", "tasks", "disk_mb")]
     assert len(steady) >= 10
     assert [name for name in steady if name in result["not_flat"]] == []
 

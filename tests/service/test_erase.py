@@ -112,3 +112,29 @@ def test_erased_from_the_command_line_on_postgresql_and_the_broker_keeps_nothing
         tables = [name for (name,) in database.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
         left = {name for name in tables if database.execute(f"SELECT EXISTS(SELECT FROM {name})").fetchone() == (True,)}
         assert {"audit", "alembic_version"} <= left <= {"audit", "alembic_version", "quarantine"}
+
+
+@pytest.mark.slow
+def test_while_the_broker_is_away_nothing_is_erased_and_the_command_says_so(
+    mosquitto: Mosquitto, supervisor: SupervisorProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asyncio.run(_fill(mosquitto.port))
+    before = supervisor.get(BAND)["stored"]
+    mosquitto.kill()
+    words = ["fleet", "erase", "--site", "lab", "--device", "band-1", "--url", supervisor.url, "--yes"]
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 2
+    assert "what the broker keeps of it cannot be taken away" in capsys.readouterr().err
+    assert supervisor.get(BAND)["stored"] == before > 100
+    assert "device_erased" not in [one["action"] for one in supervisor.get("/api/audit")["items"]]
+    mosquitto.start()
+    deadline = time.monotonic() + 60
+    while True:
+        with pytest.raises(SystemExit) as end:
+            main(words)
+        if end.value.code == 0:
+            break
+        assert time.monotonic() < deadline, "the broker is back, and erasing goes on to fail"
+        time.sleep(0.2)
+    assert httpx.get(supervisor.url + BAND, timeout=10).status_code == 404
