@@ -15,6 +15,7 @@ _GROUP = "group_command"
 
 
 def schema_file_name(message: str) -> str:
+    """Of a message's JSON schema, beside the AsyncAPI document."""
     return f"{message}.schema.json"
 
 

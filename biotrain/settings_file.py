@@ -151,4 +151,5 @@ def _near(name: str, known: Any) -> str:
 
 
 def variable(command: str, parameter: str) -> str:
+    """The environment variable of a command's option."""
     return f"{PREFIX}_{command}_{parameter}".upper().replace("-", "_")

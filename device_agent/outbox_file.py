@@ -50,18 +50,22 @@ def place(boot: int, seq: int, kind: str) -> str:
 
 
 def sealed(seal: Seal | None, content: bytes, where: str) -> bytes:
+    """Encrypted where there is a key; `where` is bound to it, so that it opens in no other place."""
     return content if seal is None else seal.seal(content, where)
 
 
 def opened(seal: Seal | None, content: bytes, where: str) -> bytes:
+    """The reverse of `sealed`. Raises UserError for another key, another place or altered content."""
     return content if seal is None else seal.open(content, where)
 
 
 def sealed_text(seal: Seal | None, text: str, where: str) -> str:
+    """As `sealed`, for a column of text."""
     return text if seal is None else base64.b64encode(seal.seal(text.encode(), where)).decode()
 
 
 def opened_text(seal: Seal | None, text: str, where: str) -> str:
+    """The reverse of `sealed_text`."""
     return text if seal is None else seal.open(base64.b64decode(text), where).decode()
 
 
@@ -133,6 +137,7 @@ def _seal_all(db: sqlite3.Connection, path: Path, seal: Seal | None) -> bool:
 
 
 def meta(db: sqlite3.Connection, key: str) -> str | None:
+    """One of the file's own settings."""
     row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
     return None if row is None else str(row[0])
 

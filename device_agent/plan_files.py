@@ -11,6 +11,7 @@ from device_agent.sealing import Seal
 
 
 def digest(content: bytes) -> str:
+    """SHA-256, as a push names its files."""
     return hashlib.sha256(content).hexdigest()
 
 

@@ -39,6 +39,8 @@ class _Description(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Profile:
+    """All that a wearer has taught a device: weights of each bank, and what calibration has learned."""
+
     wearer: str
     model: str
     plan_hash: str
@@ -97,6 +99,7 @@ async def give_profile(wearable: LinkWearable, profile: Profile) -> int:
 
 
 def pack_profile(profile: Profile) -> bytes:
+    """As one ZIP file."""
     described = _Description(
         wearer=profile.wearer,
         model=profile.model,

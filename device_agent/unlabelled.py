@@ -10,6 +10,8 @@ _MOST = 1000
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
+    """What was said of a window whose label may still come."""
+
     window_id: int
     predicted: int
     frozen: int | None

@@ -104,6 +104,7 @@ def explain(error: str) -> str:
 
 
 def read_own(folder: Path) -> Certificate:
+    """The certificate that a folder of keys is about. Raises UserError for one that cannot be read."""
     file = folder / CERTIFICATE_FILE
     try:
         return read_certificate(file.read_text(encoding="ascii"))

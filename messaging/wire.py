@@ -52,6 +52,7 @@ def decode_publish(first: int, body: bytes) -> tuple[bytes, int, bytes]:
 
 
 def encode_pubacks(identifiers: Iterable[int]) -> bytes:
+    """Acknowledgements of several messages in one piece (MQTT 3.1.1, section 3.4)."""
     return b"".join(b"\x40\x02" + identifier.to_bytes(2) for identifier in identifiers)
 
 

@@ -21,6 +21,8 @@ class Phase(StrEnum):
 
 
 class Trigger(StrEnum):
+    """What an adaptation was started by."""
+
     DRIFT = "drift"
     COMMAND = "command"
     CALIBRATION = "calibration"

@@ -11,6 +11,8 @@ from schemas.base import Document, Name
 
 
 class AlertRule(StrEnum):
+    """What an alert is about: each has a rule of its own for when it is raised and resolved."""
+
     DRIFT = "drift"
     ADAPTATION_FAILED = "adaptation_failed"
     ADAPTATION_ROLLED_BACK = "adaptation_rolled_back"
@@ -25,6 +27,8 @@ class AlertRule(StrEnum):
 
 
 class Severity(StrEnum):
+    """`critical` wants somebody now, `warning` today, `info` never by itself."""
+
     INFO = "info"
     WARNING = "warning"
     CRITICAL = "critical"

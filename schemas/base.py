@@ -15,6 +15,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,6
 
 
 def utc_now() -> datetime:
+    """The time now, with its zone: messages refuse times without one."""
     return datetime.now(UTC)
 
 

@@ -11,6 +11,8 @@ from schemas.base import Document, Name, Payload, Sequenced, utc_now
 
 
 class Verb(StrEnum):
+    """What a device can be told to do."""
+
     ADAPT = "adapt"
     ROLL_BACK = "roll_back"
     PING = "ping"
@@ -60,6 +62,8 @@ class GroupCommand(Payload):
 
 
 class ReplyStatus(StrEnum):
+    """`accepted` comes first where the work takes a while; the others are a command's last word."""
+
     ACCEPTED = "accepted"
     DONE = "done"
     REFUSED = "refused"

@@ -11,6 +11,8 @@ from schemas.base import Sequenced
 
 
 class FaultKind(StrEnum):
+    """What is wrong with the signal or with the way here: never drift, and never learned from."""
+
     FLAT_LINE = "flat_line"
     SATURATION = "saturation"
     NOT_FINITE = "not_finite"

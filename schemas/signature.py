@@ -31,6 +31,8 @@ class SignatureError(UserError):
 
 
 class SignedKind(IntEnum):
+    """What a signature is over: one for a plan is never good for weights."""
+
     PLAN = 1
     WEIGHTS = 2
 

@@ -11,6 +11,8 @@ from schemas.base import Name, Payload, Sequenced
 
 
 class DeviceState(StrEnum):
+    """What an agent does now; `offline` is also its last will."""
+
     STARTING = "starting"
     CALIBRATING = "calibrating"
     ONLINE = "online"

@@ -22,6 +22,8 @@ class WeightsError(UserError):
 
 
 class Origin(IntEnum):
+    """Where weights come from: the pre-training, or a fit on the device."""
+
     PRETRAINED = 0
     ADAPTED = 1
 

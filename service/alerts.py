@@ -95,6 +95,7 @@ def _keys_found(trust: str) -> tuple[str, ...]:
 
 
 def fault_subject(fault: FaultKind) -> str:
+    """Each kind of fault has an alert of its own."""
     return f"{AlertRule.SENSOR_FAULT}.{fault}"
 
 

@@ -28,6 +28,8 @@ _TIME = re.compile(r"^\d+: ")
 
 
 class BrokerLog:
+    """Counts whom the broker turns away, by reason."""
+
     def __init__(self) -> None:
         self.refusals = Refusals(REASONS, "the broker refuses a connection; more of its kind are counted only")
 

@@ -18,6 +18,7 @@ Gauges = Mapping[str, tuple[str, float]]
 
 
 async def read_gauges(connection: AsyncConnection) -> Gauges:
+    """Prometheus' gauges that come from the database: name, help text and value."""
     by_state = await _counts(connection, select(alerts.c.state, func.count()).group_by(alerts.c.state))
     by_status = await _counts(connection, select(commands.c.status, func.count()).group_by(commands.c.status))
     known, connected = (

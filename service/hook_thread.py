@@ -16,6 +16,8 @@ _GIVEN_UP_AT_MOST = 4
 
 @dataclass(frozen=True, slots=True)
 class HookResult:
+    """How a call of a hook has ended, and how long it took."""
+
     status: str
     duration_s: float
     detail: str = ""

@@ -38,6 +38,7 @@ class Push:
 
 
 def new_command_id(plan: RowMapping | None) -> str:
+    """Says in its name what it asks for; None is the plan from before."""
     return f"{'plan-back' if plan is None else 'push-plan'}-{secrets.token_hex(6)}"
 
 

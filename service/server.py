@@ -24,6 +24,7 @@ class Server(uvicorn.Server):
 
 
 def build_server(app: FastAPI, secure: WebCertificate | None = None) -> Server:
+    """uvicorn, bounded; over TLS where there is a certificate."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -62,10 +63,12 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def is_loopback(sock: socket.socket) -> bool:
+    """Whether only this machine reaches it."""
     return ipaddress.ip_address(sock.getsockname()[0]).is_loopback
 
 
 def url_of(sock: socket.socket, *, secure: bool = False) -> str:
+    """Where a browser finds it."""
     scheme = "https" if secure else "http"
     host, port = sock.getsockname()[:2]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -36,6 +36,8 @@ _RANK = {Role.READ: 0, Role.OPERATE: 1, Role.ADMIN: 2}
 
 @dataclass(frozen=True, slots=True)
 class Identity:
+    """Who asks, as its token says."""
+
     name: str
     role: Role
 

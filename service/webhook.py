@@ -28,6 +28,8 @@ _FIRST_S, _LONGEST_S = 5.0, 3600.0
 
 @dataclass(frozen=True, slots=True)
 class WebhookResult:
+    """How a delivery has ended, and how long it took."""
+
     status: str
     duration_s: float
     detail: str
@@ -85,6 +87,7 @@ def event_of(delivery: Delivery, identity: str) -> bytes:
 
 
 def sign(secret: bytes | None, identity: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """Headers of the Standard Webhooks specification: HMAC-SHA256 over id, time and body."""
     headers = {"webhook-id": identity, "webhook-timestamp": str(timestamp)}
     if secret is not None:
         signed = f"{identity}.{timestamp}.".encode() + body

@@ -11,6 +11,7 @@ from biotrain.commands._stopping import run_until_stopped
 
 
 def configuration(host: str, port: int) -> dict[str, Any]:
+    """Of amqtt's broker: one TCP listener, open to whoever reaches it."""
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     return {
         "listeners": {"default": {"type": "tcp", "bind": address, "max_connections": 1000}},

@@ -64,6 +64,7 @@ def configuration(host: str, port: int, state_dir: Path | None) -> str:
 
 
 def make_state_dir(state_dir: Path) -> None:
+    """Where the broker keeps sessions and retained messages. Raises UserError when it cannot be made."""
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -30,6 +30,7 @@ def choose_port(host: str, port: int) -> tuple[str, int]:
 
 
 def ready_line(host: str, port: int, *, engine: str, as_json: bool, supervisors: tuple[str, int] | None = None) -> str:
+    """What `biotrain broker` prints once it listens: a sentence, or one JSON object."""
     address = _written(host, port)
     if as_json:
         more = {} if supervisors is None else {"supervisors": _written(*supervisors)}

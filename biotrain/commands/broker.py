@@ -10,6 +10,8 @@ import typer
 
 
 class Engine(StrEnum):
+    """`auto`: Mosquitto where it is installed, else amqtt from the same Python."""
+
     AUTO = "auto"
     MOSQUITTO = "mosquitto"
     AMQTT = "amqtt"

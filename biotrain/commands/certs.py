@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 
 class Action(StrEnum):
+    """What to do with the site's authority and its signing keys."""
+
     INIT = "init"
     ISSUE = "issue"
     REQUEST = "request"

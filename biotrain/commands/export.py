@@ -12,6 +12,8 @@ import typer
 
 
 class Form(StrEnum):
+    """Of the files that are written."""
+
     CSV = "csv"
     PARQUET = "parquet"
     TENSORBOARD = "tensorboard"

@@ -16,6 +16,8 @@ from schemas.errors import UserError
 
 
 class Action(StrEnum):
+    """What to ask the supervisor for."""
+
     PLANS = "plans"
     ADD = "add"
     PUSH = "push"

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 class Action(StrEnum):
+    """What to do with the people that a wearable knows."""
+
     LIST = "list"
     CREATE = "create"
     CHOOSE = "choose"

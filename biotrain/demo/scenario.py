@@ -11,10 +11,12 @@ CALIBRATION_SHARE = 0.7
 
 
 def broker_words(ports: Ports) -> list[str]:
+    """`biotrain` with these words is the demo's broker."""
     return ["broker", "--listen", f"127.0.0.1:{ports.broker}", "--json"]
 
 
 def supervisor_words(settings: DemoSettings, ports: Ports) -> list[str]:
+    """`biotrain` with these words is the demo's supervisor, with an SQLite store of its own."""
     return [
         "supervisor", "--broker", f"127.0.0.1:{ports.broker}", "--store", f"sqlite:///{settings.store}",
         "--listen", f"127.0.0.1:{ports.supervisor}", "--json",
@@ -22,6 +24,7 @@ def supervisor_words(settings: DemoSettings, ports: Ports) -> list[str]:
 
 
 def wearable_words(settings: DemoSettings, ports: Ports) -> list[str]:
+    """`biotrain` with these words is the demo's wearable: a process, or the emulated board."""
     words = [
         "wearable", "--listen", f"127.0.0.1:{ports.wearable}", "--storage", str(settings.folder / "wearable" / "flash"),
         "--log", str(settings.wearable_log), "--device-id", DEVICE, "--json",
@@ -30,6 +33,7 @@ def wearable_words(settings: DemoSettings, ports: Ports) -> list[str]:
 
 
 def agent_words(settings: DemoSettings, ports: Ports, plan: Path, weights: Path) -> list[str]:
+    """`biotrain` with these words is the demo's agent, which plays recordings or the simulator to the wearable."""
     words = [
         "agent", "--wearable", f"tcp://127.0.0.1:{ports.wearable}", "--broker", f"127.0.0.1:{ports.broker}",
         "--site", SITE, "--device", DEVICE, "--wearer", settings.wearer, "--state-dir", str(settings.agent_folder),

@@ -20,6 +20,7 @@ _FIRST_YEAR = 2025
 
 
 def check_clock(deployment: Deployment) -> list[Finding]:
+    """Whether the clock is plausible, kept by something, and near the supervisor's."""
     now = datetime.now(UTC)
     if now.year < _FIRST_YEAR:
         detail = f"it says {now:%Y-%m-%d %H:%M} UTC, before this program was written"

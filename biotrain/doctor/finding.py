@@ -8,6 +8,8 @@ from pathlib import Path
 
 
 class Verdict(StrEnum):
+    """How a check has ended."""
+
     OK = "ok"
     WARNING = "warning"
     """It works, and something about it wants a person's eye."""

@@ -11,6 +11,7 @@ from schemas.errors import UserError
 
 
 def check_ports(deployment: Deployment) -> list[Finding]:
+    """Whether the page's port is free or a supervisor's, and who can reach it."""
     if deployment.listen is None:
         return [Finding("port", Verdict.SKIPPED, "no --listen given")]
     host, port = parse_address(deployment.listen, what="--listen", default_port=8000)
@@ -41,6 +42,7 @@ def _exposure(host: str) -> list[Finding]:
 
 
 def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -23,6 +23,7 @@ CHECKS = (
 
 
 def run_checks(deployment: Deployment) -> Iterator[Finding]:
+    """All checks, one after the other; what a check cannot do is a finding, too."""
     for module, function in CHECKS:
         try:
             check: Callable[[Deployment], list[Finding]] = getattr(import_module(f"biotrain.doctor.{module}"), function)

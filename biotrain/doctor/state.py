@@ -12,6 +12,7 @@ from device_agent.disk import LOW_BYTES, Disk
 
 
 def check_state(deployment: Deployment) -> list[Finding]:
+    """Whether the agent's folder can be written, what waits in it, and how much room there is."""
     folder = deployment.state_dir
     if folder is None:
         return [Finding("agent's state", Verdict.SKIPPED, "no --state-dir given")]

@@ -16,6 +16,7 @@ _PATIENCE_S = 5.0
 
 
 def check_wearable(deployment: Deployment) -> list[Finding]:
+    """Whether the wearable answers, and with which plan, weights and keys."""
     if deployment.wearable is None:
         return [Finding("wearable", Verdict.SKIPPED, "no --wearable given")]
     return [asyncio.run(_ask(deployment.wearable, deployment.trusted_keys))]

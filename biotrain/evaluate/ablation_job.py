@@ -121,6 +121,7 @@ def run_ablation_job(job: AblationJob) -> None:
 
 
 def read_ablations(jobs: Sequence[AblationJob]) -> list[dict[str, Any]]:
+    """Results that are there, of jobs as they are set today."""
     found = []
     for job in jobs:
         found += [r for v in job.variants if (r := read_result(job.path(v), job.key(v))) is not None]

@@ -69,6 +69,9 @@ def delay_of(watcher: Watcher, trace: Trace) -> int | None:
 
 
 def delays(make: Make, traces: Sequence[Trace], costs: Sequence[float] = (0.1, 0.2)) -> list[Delays]:
+    """For each cost (a fall of accuracy, 0 to 1): changes of day that cost so much, those found within `WITHIN`
+    labelled windows, and their median delay in windows.
+    """
     changes = [(trace.cost, delay_of(make(trace), trace)) for trace in traces if trace.next_day is not None]
     out = []
     for cost in costs:

@@ -127,6 +127,7 @@ def labels_of(
 
 
 def read_guard(jobs: Sequence[GuardJob]) -> list[dict[str, Any]]:
+    """Results that are there, of jobs as they are set today."""
     found = []
     for job in jobs:
         key = job.key()

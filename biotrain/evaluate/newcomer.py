@@ -62,6 +62,8 @@ def _start(who: Newcomer, align: bool) -> tuple[Prepared, Values]:
 
 
 def untouched(align: bool) -> Method:
+    """The network of other people as it is, with or without alignment."""
+
     def method(who: Newcomer) -> Outcome:
         prepared, values = _start(who, align)
         return Outcome(OnDevice(prepared.plans["full"], values))

@@ -119,6 +119,7 @@ def run_newcomer_job(job: NewcomerJob) -> None:
 
 
 def read_newcomers(jobs: Sequence[NewcomerJob]) -> list[dict[str, Any]]:
+    """Results that are there, of jobs as they are set today."""
     found = []
     for job in jobs:
         key = job.key()

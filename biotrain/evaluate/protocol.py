@@ -24,6 +24,8 @@ class Tested:
 
 
 class MakeModel(Protocol):
+    """Makes something that tunes in a mode, from these values on: the device's engine, or torch."""
+
     def __call__(self, mode: str, values: Values) -> Tuned: ...
 
 

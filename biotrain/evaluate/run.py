@@ -140,6 +140,7 @@ def run_detection(request: Request) -> Report:
 def write_report(
     folder: Path, summary: Json, table: str, files: dict[str, str], draw: Callable[[Any, Path], list[Path]]
 ) -> Report:
+    """Table, summary, other files and, where matplotlib is there, figures; each is replaced whole."""
     contents = {"table.md": table + "\n", "summary.json": json.dumps(summary, indent=1), **files}
     for name, text in contents.items():
         write_whole(folder / name, text.encode())

@@ -17,6 +17,7 @@ _AGAINST = {"electrode faults, no gate": "electrode faults, gate"}
 
 
 def run_ablation(request: Request) -> Report:
+    """The agent without one of its parts after the other, for every person and seed."""
     from biotrain.evaluate.ablation import VARIANTS
 
     jobs = [
@@ -67,6 +68,7 @@ def ablation_row(results: Sequence[dict[str, Any]], variant: str) -> dict[str, A
 
 
 def ablation_table(rows: Sequence[dict[str, Any]]) -> str:
+    """Markdown: a row for each variant, differences in points of accuracy."""
     lines = [
         "| variant | accuracy | difference, points [95 %] | alerts | faults | committed | rolled back | steps |",
         "|---|---|---|---|---|---|---|---|",

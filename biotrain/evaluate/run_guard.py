@@ -77,6 +77,7 @@ def binomial_interval(events: int, runs: int, level: float = 0.95) -> tuple[floa
 
 
 def guard_table(rows: Sequence[dict[str, Any]]) -> str:
+    """Markdown: a row for each kind of labels, with the binomial interval of harmful commits."""
     lines = [
         "| labels | of them true | runs | with a commit | harmful [95 %] | mean gain on unseen windows | worst run |",
         "|---|---|---|---|---|---|---|",

@@ -178,6 +178,7 @@ def _steps(adaptations: list[dict[str, Any]], first_window: int) -> int:
 
 
 def to_json(streamed: Streamed) -> dict[str, Any]:
+    """What a result file keeps of a stream: all but weights and loss curves."""
     fields = asdict(streamed)
     for name in ("fits", "weights_before", "weights_after"):  # long, and no table is made of them
         del fields[name]

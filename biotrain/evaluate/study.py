@@ -131,4 +131,5 @@ def _one_thread() -> None:
 
 
 def default_workers() -> int:
+    """One for each core that this process may use."""
     return max(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 1)

@@ -133,6 +133,7 @@ def save_traces(path: Path, traces: list[Trace]) -> None:
 
 
 def load_traces(path: Path) -> list[Trace]:
+    """Of a file that `save_traces` has written."""
     with np.load(path) as file:
         count = len({name.split("/")[0] for name in file.files})
 

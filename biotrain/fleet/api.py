@@ -10,6 +10,8 @@ _TIMEOUT_S = 30.0
 
 
 class SupervisorApi:
+    """A supervisor's REST interface at `url`, with a token where it asks for one."""
+
     def __init__(self, url: str, token: str | None) -> None:
         self.url = url.rstrip("/")
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}

@@ -17,6 +17,7 @@ STATES = {
 
 
 def plan_line(plan: dict[str, Any]) -> str:
+    """One line of a list of plans."""
     weights = "with weights" if plan["weights"] else "keeps the device's weights"
     return f"{plan['id']:>5}  {plan['name']:24} {plan['model']:24} {plan['plan_hash'][:12]}  {weights}"
 

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class TrainingSettings(BaseModel):
+    """How the network of other people is trained, in torch, with AdamW."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str | None = Field(default=None, description="None: the EpiDeNet that suits the length of the windows")

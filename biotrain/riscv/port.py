@@ -6,6 +6,8 @@ from enum import StrEnum
 
 
 class Port(StrEnum):
+    """Where the wearable's firmware runs."""
+
     HOST = "host"
     """This computer's processor."""
     RISCV = "riscv"

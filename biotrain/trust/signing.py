@@ -33,6 +33,7 @@ DEVICE_ID_BYTES = 23
 
 
 def public_of(key: Ed25519PrivateKey) -> bytes:
+    """The 32 bytes that devices are given."""
     return key.public_key().public_bytes_raw()
 
 

@@ -24,6 +24,7 @@ def new_key() -> ec.EllipticCurvePrivateKey:
 
 
 def key_to_pem(key: ec.EllipticCurvePrivateKey, passphrase: str | None = None) -> bytes:
+    """PKCS 8, encrypted where there is a passphrase."""
     protection: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if passphrase is not None:
         protection = serialization.BestAvailableEncryption(passphrase.encode())
@@ -31,6 +32,7 @@ def key_to_pem(key: ec.EllipticCurvePrivateKey, passphrase: str | None = None) -
 
 
 def to_pem(item: x509.Certificate | x509.CertificateRevocationList | x509.CertificateSigningRequest) -> bytes:
+    """As it stands in a file."""
     return item.public_bytes(serialization.Encoding.PEM)
 
 
@@ -75,6 +77,7 @@ def new_certificate(
 
 
 def new_request(principal: Principal, key: ec.EllipticCurvePrivateKey) -> x509.CertificateSigningRequest:
+    """A request in the name of `principal`: its key never leaves the device that made it."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, str(principal))])
     return x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
 

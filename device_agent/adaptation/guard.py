@@ -53,4 +53,5 @@ def worse(reversed_guard: Guard) -> bool:
 
 
 def worth_committing(guard: Guard) -> bool:
+    """Whether what was seen is as unlikely, were the new weights no better, as the stated risk asks for."""
     return guard.p_value <= guard.risk

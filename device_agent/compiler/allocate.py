@@ -111,6 +111,7 @@ def allocate_slots(programs: list[Program], region: Region) -> int:
 
 
 def slot_bytes(programs: list[Program], region: Region) -> int:
+    """Bytes of weights, gradients or momentum: what lives there lives for ever, and nothing is shared."""
     return sum(storage.bytes for storage in _slots(programs, region))
 
 

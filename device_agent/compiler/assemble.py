@@ -45,6 +45,8 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Programs:
+    """What a plan has the device do for a window (`infer`, `train`) and for a step (`update`)."""
+
     infer: Program
     train: Program
     update: Program

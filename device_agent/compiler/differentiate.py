@@ -54,6 +54,7 @@ def choose_trained(graph: Graph, mode: Mode | Sequence[str]) -> None:
 
 
 def describe(mode: Mode | Sequence[str]) -> str:
+    """The mode's name, or the names of the parameters that are trained."""
     return str(mode) if isinstance(mode, Mode) else ",".join(mode)
 
 

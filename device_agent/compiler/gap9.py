@@ -65,6 +65,8 @@ def power_mw(point: OperatingPoint) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Gap9Estimate:
+    """What the model says of one plan, for one trained window."""
+
     frequency_hz: int
     cycles_per_sample: int
     """As the firmware runs: what lies in L2 is read in place, and cores wait for it."""

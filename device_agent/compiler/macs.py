@@ -23,6 +23,7 @@ class Macs:
 
 
 def count_macs(program: Program) -> Macs:
+    """Multiply-accumulates of a training window, with those of what is computed again."""
     forward = weight_gradient = input_gradient = 0
     times = [1]
     for op in program:
@@ -45,6 +46,7 @@ def forward_macs(graph: Graph) -> int:
 
 
 def count_op(op: Op) -> int:
+    """Multiply-accumulates of one operation; those without multiplications of weights or taps count none."""
     if op.kind == "tap_covariance":
         taps = op.operand("covariance").shape[0]
         return taps * (taps + 1) // 2 * _positions(op)

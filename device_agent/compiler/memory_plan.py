@@ -20,6 +20,8 @@ from schemas.plan import Region
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
+    """Programs with every buffer in its place, and the choices that led to them."""
+
     programs: Programs
     arena: Arena
     chains: tuple[tuple[int, ...], ...]

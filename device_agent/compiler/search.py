@@ -74,6 +74,8 @@ def _excess(problem: Problem[Storage], most: int) -> int:
 
 @dataclass(slots=True)
 class Search:
+    """What can be chosen for each chain, and how a choice is tried."""
+
     attempt: Callable[[Choices], Trial]
     options: Sequence[Sequence[Choice]]
     """For each chain."""

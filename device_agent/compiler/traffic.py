@@ -22,6 +22,7 @@ def runs(program: Program) -> Iterator[tuple[Op, int]]:
 
 
 def storage_traffic(program: Program) -> Counter[Storage]:
+    """Bytes of each storage that are read or written for one window."""
     found: Counter[Storage] = Counter()
     for op, times in runs(program):
         for value in op.operands:

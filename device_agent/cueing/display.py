@@ -14,6 +14,8 @@ class DisplayLost(UserError):
 
 
 class Display(ABC):
+    """Where a wearer sees the cues."""
+
     @abstractmethod
     async def open(self) -> str:
         """Ready for a wearer; returns where, for people to read."""

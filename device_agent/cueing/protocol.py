@@ -50,6 +50,10 @@ class Breaks(_Part):
 
 
 class Protocol(_Part):
+    """A recording session as its file describes it: who sees what, how often, for how long, and which window is cut
+    after a cue.
+    """
+
     name: str = Field(default="calibration", min_length=1, max_length=100)
     channels: tuple[str, ...] = Field(min_length=1, description="of the stream, in this order")
     sampling_rate_hz: float = Field(gt=0, le=100_000)

@@ -15,10 +15,12 @@ class Detector(Protocol):
     def name(self) -> str:
         """One level of a topic, e.g. `page-hinkley`."""
 
-    def update(self, x: float) -> None: ...
+    def update(self, x: float) -> None:
+        """The next value of the stream: an error (0 or 1), an entropy, a distance."""
 
     @property
-    def drift_detected(self) -> bool: ...
+    def drift_detected(self) -> bool:
+        """Whether any value since the last reset has made it certain enough."""
 
     @property
     def statistic(self) -> tuple[float, float]:
@@ -28,4 +30,5 @@ class Detector(Protocol):
     def change_point(self) -> int:
         """Index, from 0 at the last reset, of the update where the change is thought to have begun."""
 
-    def reset(self) -> None: ...
+    def reset(self) -> None:
+        """Begins anew: what it has seen counts no more."""

@@ -30,6 +30,9 @@ class Reference:
         """Mean correlation of the channels' changes."""
 
     def learn(self, seen: Figures, together: Floats, *, signed: bool) -> None:
+        """One window without a fault: `seen` of each channel, `together` the correlation of their changes [channels,
+        channels].
+        """
         self.windows += 1
         self.signed |= signed
         for name in _RANGED:
@@ -47,6 +50,7 @@ class Reference:
         return np.asarray(self.step_mean + 2.0 * np.sqrt(self.step_squares / max(self.windows - 1, 1)))
 
     def snapshot(self) -> dict[str, Any]:
+        """For the agent's state file."""
         return {
             "windows": self.windows,
             "signed": self.signed,
@@ -59,6 +63,7 @@ class Reference:
 
     @classmethod
     def restore(cls, snapshot: dict[str, Any]) -> Reference:
+        """What `snapshot` gave."""
         kept = cls(len(snapshot["together"]))
         kept.windows, kept.signed = int(snapshot["windows"]), bool(snapshot["signed"])
         kept.low = {name: np.asarray(values, np.float64) for name, values in snapshot["low"].items()}

@@ -25,6 +25,7 @@ class Told:
 
     @property
     def confidence(self) -> float:
+        """Probability of the predicted class, 0 to 1."""
         return self.probabilities[self.predicted]
 
 
@@ -49,4 +50,5 @@ class Outlet(ABC):
         """At once: it never waits for a reader, and a reader that is slow misses some."""
 
     @abstractmethod
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Nothing is told any more; readers are let go."""

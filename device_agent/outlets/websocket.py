@@ -32,6 +32,10 @@ class _Label(BaseModel):
 
 
 class WebsocketOutlet(Outlet):
+    """Sends each prediction, as JSON, to whoever is connected; a reader that is slow misses some, and delays
+    nothing.
+    """
+
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
         self._server: Any = None

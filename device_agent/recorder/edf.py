@@ -38,6 +38,8 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
+    """A word at a time of the recording, in seconds from its start."""
+
     onset_s: float
     duration_s: float
     text: str

@@ -42,6 +42,8 @@ class StreamFacts:
 
 @dataclass(frozen=True, slots=True)
 class KeptWindow:
+    """A window as it was served, with what was predicted of it."""
+
     id: int
     ended_s: float
     """Seconds since the epoch (the source's clock)."""

@@ -51,6 +51,8 @@ LAYOUTS = {
 
 @dataclass(frozen=True, slots=True)
 class Packet:
+    """One packet of the board, decoded."""
+
     raw: npt.NDArray[np.int32]
     """[samples, channels], as the converter gave them."""
     triggers: tuple[int, ...]
@@ -60,6 +62,7 @@ class Packet:
 
 
 def volts(raw: npt.NDArray[np.int32], *, gain: float = 6.0, reference_v: float = 2.5) -> npt.NDArray[np.float64]:
+    """Of the converter's counts (24 bits, ADS1298): count * reference / (gain * 2^23)."""
     return np.asarray(raw * (reference_v / (gain * _FULL_SCALE)), np.float64)
 
 

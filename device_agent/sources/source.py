@@ -100,6 +100,7 @@ class WindowSource(ABC):
 
     @property
     def health(self) -> SourceHealth | None:
+        """How the source itself is; None where it cannot tell."""
         return None
 
     @abstractmethod

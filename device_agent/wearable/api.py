@@ -63,6 +63,8 @@ class DeviceEventKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeviceEvent:
+    """Something that has happened on the wearable, from the log that it keeps over a reset."""
+
     boot: int
     seq: int
     kind: DeviceEventKind
@@ -166,6 +168,8 @@ class FitRequest:
 
 @dataclass(frozen=True, slots=True)
 class WearableStatistics:
+    """What the wearable counts, and the high-water marks of its memory, since its start."""
+
     uptime_us: int
     windows: int
     ring_windows: int
@@ -192,7 +196,8 @@ class Wearable(Protocol):
     """
 
     @property
-    def info(self) -> WearableInfo: ...
+    def info(self) -> WearableInfo:
+        """Plan, weights and shapes, as of the last connection."""
 
     async def push(self, window: Window) -> WindowReport:
         """Feed a window: it is classified and, with or without label, kept in the ring."""
@@ -221,15 +226,20 @@ class Wearable(Protocol):
     async def roll_back(self) -> int:
         """The weights before the last commit that was no refinement serve again, to the last bit; their version."""
 
-    async def read_weights(self, bank: Bank = Bank.SERVING) -> bytes: ...
+    async def read_weights(self, bank: Bank = Bank.SERVING) -> bytes:
+        """The weights file of a bank, with its header."""
 
-    async def write_weights(self, file: bytes) -> None: ...
+    async def write_weights(self, file: bytes) -> None:
+        """Becomes the serving weights once it is whole and checked; half a file changes nothing."""
 
-    async def read_plan(self) -> bytes: ...
+    async def read_plan(self) -> bytes:
+        """The plan file that runs."""
 
-    async def write_plan(self, file: bytes) -> None: ...
+    async def write_plan(self, file: bytes) -> None:
+        """Runs from now on, once it is whole, checked and trusted; weights of another plan serve no longer."""
 
-    async def statistics(self) -> WearableStatistics: ...
+    async def statistics(self) -> WearableStatistics:
+        """Counters and high-water marks since the wearable's start."""
 
     def events(self) -> AsyncIterator[DeviceEvent]:
         """All that the agent has not acknowledged, oldest first, then new ones; repeated after a reconnection."""
@@ -249,9 +259,11 @@ class Wearable(Protocol):
         One that records already goes on with its own numbers.
         """
 
-    async def stop_recording(self) -> None: ...
+    async def stop_recording(self) -> None:
+        """It goes on to serve; windows come from the agent again."""
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Ends the connection; the wearable goes on by itself."""
 
 
 @runtime_checkable
@@ -259,7 +271,8 @@ class KeepsKeys(Wearable, Protocol):
     """A wearable that can be given the keys of its site."""
 
     @property
-    def capabilities(self) -> Capability: ...
+    def capabilities(self) -> Capability:
+        """What this firmware can do."""
 
     async def keys(self) -> DeviceKeys:
         """What the device trusts."""

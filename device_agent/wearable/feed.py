@@ -10,6 +10,7 @@ from schemas.link.messages import EventRecord
 
 
 def to_device_event(record: EventRecord) -> DeviceEvent:
+    """An event of the link in the agent's words."""
     return DeviceEvent(
         boot=record.boot,
         seq=record.seq,

@@ -31,6 +31,8 @@ class LinkBroken(Exception):
 
 
 class LinkState(StrEnum):
+    """Where the connection to the wearable stands."""
+
     CONNECTING = "connecting"
     READY = "ready"
     WAITING = "waiting"

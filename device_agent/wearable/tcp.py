@@ -15,6 +15,8 @@ WRITE_BUFFER_BYTES = 8_192
 
 
 class TcpTransport(Transport):
+    """Bytes over a TCP connection."""
+
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
         self._reader: asyncio.StreamReader | None = None

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Timing:
+    """How long the client waits for what; tests make it shorter."""
+
     retry_s: float = 1.0
     """A request without an answer for so long is sent again, with the same id."""
     patience_s: float = 20.0

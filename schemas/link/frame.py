@@ -23,6 +23,8 @@ MAX_ENCODED = MAX_FRAME + MAX_FRAME // 254 + 2
 
 
 class FrameKind(IntEnum):
+    """Who sends a frame, and whether it is answered."""
+
     REQUEST = 1
     """Agent to wearable; answered by one response with the same id."""
     RESPONSE = 2
@@ -71,6 +73,8 @@ def cobs_decode(encoded: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
+    """One frame of the link, before COBS: a header of 12 bytes, the payload, a CRC-32 over both."""
+
     kind: int
     opcode: int = 0
     sequence: int = 0
@@ -109,6 +113,7 @@ class Receiver:
         self._skipping = False
 
     def feed(self, data: bytes) -> list[Frame]:
+        """Whole frames in what has come so far; damaged ones are counted and left out."""
         frames = []
         first, *rest = data.split(b"\0")
         self._keep(first)

@@ -45,6 +45,8 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class HelloAnswer:
+    """How the wearable introduces itself; `lowest` and `highest` are the protocol versions that it speaks."""
+
     LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BBHIIQI")
     lowest: int
     highest: int
@@ -87,6 +89,8 @@ class HelloAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Info:
+    """The plan and the weights that the wearable runs: windows of `channels` x `samples`, of which it keeps a ring."""
+
     HEAD: ClassVar[struct.Struct] = struct.Struct("<B32s")
     TAIL: ClassVar[struct.Struct] = struct.Struct("<IIIfIII")
     PLAN: ClassVar[struct.Struct] = struct.Struct("<II")
@@ -251,6 +255,8 @@ class KnownWearer:
 
 @dataclass(frozen=True, slots=True)
 class Wearers:
+    """People who have weights on this wearable, and the one who wears it."""
+
     active: str
     places: int
     known: tuple[KnownWearer, ...]
@@ -332,6 +338,8 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
+    """A piece of an upload: `data` belongs at `offset` bytes into `object`."""
+
     LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BI")
     object: int
     offset: int
@@ -348,6 +356,8 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Read:
+    """Asks for up to `most` bytes of an object (of one of its banks), from `offset` on."""
+
     LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BBII")
     object: int
     bank: int
@@ -421,6 +431,8 @@ class FitSettings:
 
 @dataclass(frozen=True, slots=True)
 class FitBody:
+    """A fit: which windows of the ring, how many epochs, SGD's settings; `settings` has those of other optimisers."""
+
     LAYOUT: ClassVar[struct.Struct] = struct.Struct("<IIIIQfffI")
     fit_id: int
     epochs: int
@@ -451,6 +463,8 @@ class FitBody:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationBody:
+    """Asks how many of these windows of the ring the weights of a bank get right."""
+
     bank: int
     window_ids: Sequence[int]
 
@@ -548,6 +562,8 @@ class EventRecord:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
+    """What the wearable says of itself every so often; all numbers count from its start."""
+
     LAYOUT: ClassVar[struct.Struct] = struct.Struct("<QIIIIIB")
     time_us: int
     next_event: int

@@ -6,6 +6,8 @@ from enum import IntEnum, IntFlag
 
 
 class Opcode(IntEnum):
+    """What a request asks for. Numbers are never used for anything else later."""
+
     HELLO = 1
     INFO = 2
     STATISTICS = 3

@@ -6,6 +6,8 @@ from enum import IntEnum
 
 
 class Status(IntEnum):
+    """How a request has ended; the runtime's own codes come first, with the same numbers as in C."""
+
     OK = 0
     BAD_MAGIC = 1
     BAD_VERSION = 2

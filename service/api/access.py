@@ -17,18 +17,24 @@ from service.tokens import Role
 
 
 class Me(BaseModel):
+    """Whose token a request has."""
+
     name: str
     role: Role
     tokens_required: bool = Field(description="false where anybody may do everything")
 
 
 class SessionRequest(BaseModel):
+    """A token, to be had as a cookie."""
+
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"token": "bt_..."}})
 
     token: str = Field(min_length=1, max_length=200)
 
 
 class TokenRequest(BaseModel):
+    """Whose token to make, and for what role."""
+
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"name": "grafana", "role": "read"}})
 
     name: Name
@@ -36,12 +42,16 @@ class TokenRequest(BaseModel):
 
 
 class NewToken(BaseModel):
+    """A token in the clear, this once."""
+
     name: str
     role: Role
     token: str = Field(description="shown this once; only its hash is kept")
 
 
 class TokenView(BaseModel):
+    """A token as it is kept: who made it for whom, not what it is."""
+
     name: str
     role: Role
     created: datetime
@@ -50,10 +60,14 @@ class TokenView(BaseModel):
 
 
 class TokenList(BaseModel):
+    """By name."""
+
     items: list[TokenView]
 
 
 class AuditEntry(BaseModel):
+    """Who has done what to which device, and when."""
+
     id: int
     time: datetime
     who: str
@@ -65,10 +79,13 @@ class AuditEntry(BaseModel):
 
 
 class AuditList(BaseModel):
+    """Newest first."""
+
     items: list[AuditEntry]
 
 
 def router(context: Context) -> APIRouter:
+    """Tokens, the page's cookie, and the audit log."""
     routes = APIRouter(prefix="/api", tags=["access"])
     tokens = context.tokens
 

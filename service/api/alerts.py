@@ -34,6 +34,8 @@ class HookRun(BaseModel):
 
 
 class AlertItem(BaseModel):
+    """An alert, where it stands, and what its hooks have said."""
+
     id: int
     state: AlertState
     count: int = Field(description="how often it was raised before it was resolved")
@@ -45,10 +47,14 @@ class AlertItem(BaseModel):
 
 
 class AlertList(BaseModel):
+    """Newest first."""
+
     items: list[AlertItem]
 
 
 class DeliveryItem(BaseModel):
+    """An alert's way to one channel: tried again until it is there, or dead."""
+
     id: int
     alert: int
     transition: str
@@ -61,10 +67,13 @@ class DeliveryItem(BaseModel):
 
 
 class DeliveryList(BaseModel):
+    """Newest first."""
+
     items: list[DeliveryItem]
 
 
 def router(context: Context) -> APIRouter:
+    """Alerts, what people do with them, and what was told to whom."""
     routes = APIRouter(prefix="/api", tags=["alerts"])
 
     @routes.get("/alerts", summary="Alerts, newest first")

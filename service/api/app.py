@@ -50,6 +50,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 
 
 def build_app(context: Context) -> FastAPI:
+    """REST interface and page, with who may ask for what before them."""
     app = FastAPI(
         title="biotrain supervisor",
         summary="Telemetry, drift, adaptations and alerts of a fleet of wearables, and commands to them.",

@@ -96,6 +96,7 @@ def client_of(scope: Scope) -> str:
 
 
 def identity_of(request: Request) -> Identity:
+    """Whoever asks: `Authenticate` has put it there."""
     found: Identity = request.state.identity
     return found
 

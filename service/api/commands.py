@@ -50,10 +50,13 @@ class CommandView(BaseModel):
 
 
 class CommandList(BaseModel):
+    """Newest first."""
+
     items: list[CommandView]
 
 
 def router(context: Context) -> APIRouter:
+    """Commands to a device or a group, and what has become of them."""
     routes = APIRouter(prefix="/api/devices/{site}/{device}/commands", tags=["commands"])
     groups = APIRouter(prefix="/api/groups/{site}/{group}/commands", tags=["commands"])
 

@@ -22,6 +22,8 @@ from service.tokens import TokenDesk
 
 @dataclass(frozen=True, slots=True)
 class Context:
+    """The supervisor's parts that handlers of requests use."""
+
     database: Database
     broker: Broker
     ingest: Ingest

@@ -55,6 +55,7 @@ class Lineage(BaseModel):
 
 
 def router(context: Context) -> APIRouter:
+    """What a device should be set to, and what it says that it is."""
     routes = APIRouter(prefix="/api/devices/{site}/{device}", tags=["desired state"])
 
     @routes.get("/desired", summary="What the device should be set to, and what it says that it is")

@@ -40,10 +40,14 @@ class Device(BaseModel):
 
 
 class DeviceList(BaseModel):
+    """By site and name."""
+
     items: list[Device]
 
 
 class Erased(BaseModel):
+    """What has been taken away."""
+
     messages: int = Field(description="so many were stored of the device")
 
 
@@ -56,10 +60,13 @@ class GapView(BaseModel):
 
 
 class GapList(BaseModel):
+    """Oldest first."""
+
     items: list[GapView]
 
 
 def router(context: Context) -> APIRouter:
+    """Devices, what is missing of them, and how to erase one."""
     routes = APIRouter(prefix="/api/devices", tags=["devices"])
 
     @routes.get("", summary="Devices ever heard of, by site and name")

@@ -21,6 +21,7 @@ _PAGE = 1000
 
 
 def router(context: Context) -> APIRouter:
+    """What is stored and raised, as server-sent events."""
     routes = APIRouter(prefix="/api", tags=["live"])
 
     @routes.get(

@@ -44,6 +44,7 @@ class Fleet(BaseModel):
 
 
 def router(context: Context) -> APIRouter:
+    """The fleet for the page's first view."""
     routes = APIRouter(prefix="/api", tags=["devices"])
 
     @routes.get("/overview", summary="Every device in one row: state, accuracy now and trend, alerts, battery")

@@ -53,6 +53,8 @@ class PlanView(BaseModel):
 
 
 class PlanList(BaseModel):
+    """Newest first."""
+
     items: list[PlanView]
 
 
@@ -74,6 +76,7 @@ class PushView(BaseModel):
 
 
 def router(context: Context) -> APIRouter:
+    """Plans handed in, and pushed to a device or a group."""
     routes = APIRouter(prefix="/api", tags=["plans"])
 
     @routes.get("/plans", summary="Plans that may be pushed, newest first")
@@ -143,6 +146,7 @@ def router(context: Context) -> APIRouter:
 
 
 async def known_plan(context: Context, number: int) -> RowMapping:
+    """Raises HTTPException (404) when there is none."""
     row = await plan_by_id(context.database, number)
     if row is None:
         raise HTTPException(404, f"there is no plan {number}: hand it in first")

@@ -30,6 +30,8 @@ RolloutId = Annotated[int, Path(ge=1, le=LARGEST, description="as `GET /api/roll
 
 
 class NewRollout(BaseModel):
+    """A roll-out to begin."""
+
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={"example": {"site": "lab", "plan": 3, "settings": {"shares": [0.05, 0.25, 1.0]}}},
@@ -62,6 +64,8 @@ class Comparison(BaseModel):
 
 
 class RolloutDevice(BaseModel):
+    """A device's part in a roll-out."""
+
     device: str
     stage: int = Field(description="from 1")
     state: str = Field(
@@ -75,6 +79,8 @@ class RolloutDevice(BaseModel):
 
 
 class RolloutView(BaseModel):
+    """A roll-out: how far it has come, and what it has done to accuracy."""
+
     id: int
     site: str
     group: str
@@ -95,10 +101,14 @@ class RolloutView(BaseModel):
 
 
 class RolloutList(BaseModel):
+    """Newest first."""
+
     items: list[RolloutView]
 
 
 class RolloutState(StrEnum):
+    """Where a roll-out stands."""
+
     RUNNING = "running"
     PAUSED = "paused"
     RETURNING = "returning"
@@ -107,6 +117,8 @@ class RolloutState(StrEnum):
 
 
 class Action(StrEnum):
+    """What a person may do with a roll-out."""
+
     PAUSE = "pause"
     RESUME = "resume"
     ADVANCE = "advance"
@@ -114,6 +126,7 @@ class Action(StrEnum):
 
 
 def router(context: Context) -> APIRouter:
+    """Roll-outs: begin one, look at them, act on one."""
     routes = APIRouter(prefix="/api/rollouts", tags=["plans"])
 
     @routes.get("", summary="Roll-outs, newest first")

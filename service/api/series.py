@@ -64,6 +64,7 @@ def series_json(rows: Iterable[StoredRow]) -> str:
 
 
 def router(context: Context) -> APIRouter:
+    """Everything stored of a device, kind by kind."""
     routes = APIRouter(prefix="/api/devices/{site}/{device}", tags=["series"])
     for path, kinds, model, summary in _SERIES:
         _add(routes, context, path, kinds, model, summary)

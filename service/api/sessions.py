@@ -31,10 +31,13 @@ class SessionView(BaseModel):
 
 
 class SessionList(BaseModel):
+    """Newest first."""
+
     items: list[SessionView]
 
 
 def router(context: Context) -> APIRouter:
+    """What was recorded from each start of an agent on."""
     routes = APIRouter(prefix="/api/devices/{site}/{device}", tags=["devices"])
 
     @routes.get(

@@ -19,6 +19,8 @@ from service.store.overview import list_quarantine, totals
 
 
 class Readiness(BaseModel):
+    """Whether broker and database answer."""
+
     ready: bool
     broker: str = Field(description="`connected`, or why not")
     store: str = Field(description="`ok`, or why not")
@@ -52,10 +54,13 @@ class Quarantined(BaseModel):
 
 
 class QuarantineList(BaseModel):
+    """Newest first."""
+
     items: list[Quarantined]
 
 
 def router(context: Context) -> APIRouter:
+    """Whether it works, what it has counted, and what it could not understand."""
     routes = APIRouter(tags=["status"])
 
     @routes.get("/healthz", summary="The process answers")

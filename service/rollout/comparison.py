@@ -80,6 +80,9 @@ def compare(changed: Sequence[Pair], others: Sequence[Pair], margin: float) -> V
 
 
 def change(pairs: Sequence[Pair], spread: float) -> Change | None:
+    """The mean change of accuracy over devices, each weighted by n_b n_a / (n_b + n_a) of its windows before and
+    after (inverse variance, were all equally right). None without a device that has both.
+    """
     sums = [0.0, 0.0, 0.0]
     devices = labelled = 0
     for pair in pairs:

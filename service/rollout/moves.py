@@ -31,6 +31,7 @@ class Step:
 
 
 def next_stage(connection: Connection, row: RowMapping, reason: str) -> bool:
+    """Whether that was the last one, so that the roll-out is done."""
     last = connection.execute(
         select(func.max(rollout_devices.c.stage)).where(rollout_devices.c.rollout == row["id"])
     ).scalar_one()
@@ -79,6 +80,7 @@ def go_back(connection: Connection, row: RowMapping, why: str, now: datetime | N
 
 
 def end_return(connection: Connection, row: RowMapping) -> Step:
+    """Over once no device is on its way back any more."""
     if in_states(connection, row, "returning"):
         return Step(unsent(connection, row))
     change_rollout(connection, row["id"], state="stopped")

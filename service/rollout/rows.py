@@ -24,15 +24,18 @@ def locked(connection: Connection, number: int) -> RowMapping | None:
 
 
 def change_rollout(connection: Connection, number: int, **values: Any) -> None:
+    """Sets columns of a roll-out, and when that was."""
     connection.execute(update(rollouts).where(rollouts.c.id == number).values(changed=utc_now(), **values))
 
 
 def in_states(connection: Connection, row: RowMapping, *states: str) -> Sequence[RowMapping]:
+    """Devices of a roll-out in one of `states`, by name."""
     query = select(rollout_devices).where(rollout_devices.c.rollout == row["id"], rollout_devices.c.state.in_(states))
     return connection.execute(query.order_by(rollout_devices.c.device)).mappings().all()
 
 
 def set_device(connection: Connection, row: RowMapping, device: str, **values: Any) -> None:
+    """Sets columns of one device's part."""
     mine = (rollout_devices.c.rollout == row["id"], rollout_devices.c.device == device)
     connection.execute(update(rollout_devices).where(*mine).values(**values))
 
@@ -87,6 +90,7 @@ def unsent(connection: Connection, row: RowMapping) -> list[Desired]:
 
 
 def note(connection: Connection, row: RowMapping, action: str, detail: str) -> None:
+    """A line in the audit log, in the roll-out's own name."""
     what = f"roll-out {row['id']}" + (f": {detail}" if detail else "")
     values = {"time": utc_now(), "who": BY, "role": "operate", "action": action, "site": row["site"], "detail": what}
     connection.execute(insert(audit).values(values))

@@ -48,6 +48,7 @@ async def deliveries_of(database: Database, alert_ids: Sequence[int]) -> dict[in
 
 
 async def unresolved_counts(database: Database) -> dict[tuple[str, str], int]:
+    """Of each (site, device) that has any."""
     query = (
         select(alerts.c.site, alerts.c.device, func.count())
         .where(alerts.c.state != "resolved")

@@ -21,6 +21,7 @@ async def note(
     device: str | None = None,
     detail: str = "",
 ) -> None:
+    """Kept for good: who, in what role, did what to which device."""
     row = {"time": utc_now(), "who": who[:100], "role": role, "action": action, "site": site, "device": device}
     async with database.write() as connection:
         await connection.execute(insert(audit).values({**row, "detail": detail.replace("\0", "?")}))

@@ -49,6 +49,8 @@ class Poison:
 
 
 class NewMessage(NamedTuple):
+    """A message that was not there before, with its id in the database."""
+
     id: int
     arrived: Arrived
 
@@ -80,6 +82,8 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
+    """What is written in one transaction."""
+
     arrived: Sequence[Arrived] = ()
     poison: Sequence[Poison] = ()
     reported: Sequence[Reported] = ()

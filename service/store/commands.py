@@ -49,6 +49,7 @@ async def update_status(
 async def newest(
     database: Database, site: str, device: str, *, limit: int, command_id: str | None = None, before: int | None = None
 ) -> Sequence[RowMapping]:
+    """Commands to a device, newest first; one of them by its id."""
     query = select(commands).where(commands.c.site == site, commands.c.device == device)
     return await _read(database, query, limit, command_id, before)
 

@@ -59,6 +59,7 @@ async def claim(database: Database, channel: str, lease_s: float) -> Delivery | 
 
 
 async def next_due(database: Database, channel: str) -> datetime | None:
+    """When something of a channel is next to be tried; None when nothing waits."""
     query = select(func.min(deliveries.c.due)).where(deliveries.c.status == "pending", deliveries.c.channel == channel)
     async with database.read() as connection:
         found: datetime | None = (await connection.execute(query)).scalar()
@@ -75,6 +76,7 @@ async def end(
 
 
 async def try_later(database: Database, delivery: int, due: datetime, detail: str) -> None:
+    """Not there yet: again when it is due."""
     async with database.write() as connection:
         await connection.execute(
             update(deliveries).where(deliveries.c.id == delivery).values(due=due, detail=detail[:500])

@@ -64,12 +64,14 @@ async def members(database: Database, site: str, group: str) -> list[str]:
 
 
 async def desired_of(database: Database, site: str, device: str) -> RowMapping | None:
+    """What a device was last wished to be; None before anybody wished."""
     query = select(desired).where(desired.c.site == site, desired.c.device == device)
     async with database.read() as connection:
         return (await connection.execute(query)).mappings().first()
 
 
 def take_reported(connection: Connection, reported: Reported) -> None:
+    """Keeps what a device says that it is, unless something newer is there."""
     mine = (desired.c.site == reported.site, desired.c.device == reported.device)
     values = {
         "reported_version": reported.version,

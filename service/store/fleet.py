@@ -60,5 +60,6 @@ class DeviceNews:
 
 
 def news_of(arrived: Arrived) -> DeviceNews:
+    """Of nothing yet: `fold` takes the messages."""
     site, device = arrived.device
     return DeviceNews(site, device, arrived.received, arrived.received)

@@ -89,6 +89,7 @@ async def gaps(database: Database, site: str, device: str, limit: int = 500) -> 
 
 
 async def totals(database: Database) -> Totals:
+    """Of the whole store."""
     async with database.read() as connection:
         by_kind = {
             row[0]: row[1]
@@ -112,6 +113,7 @@ def _missing() -> ColumnElement[int]:
 
 
 async def list_quarantine(database: Database, *, after: int, limit: int) -> Sequence[RowMapping]:
+    """What could not be understood, newest first."""
     query = select(quarantine).where(quarantine.c.id > after).order_by(quarantine.c.id.desc()).limit(limit)
     async with database.read() as connection:
         return (await connection.execute(query)).mappings().all()

@@ -54,17 +54,20 @@ async def list_plans(
 
 
 async def plan_names(database: Database, numbers: Collection[int]) -> dict[int, str]:
+    """Names of plans by their ids."""
     query = select(plans.c.id, plans.c.name).where(plans.c.id.in_(numbers))
     async with database.read() as connection:
         return {row[0]: row[1] for row in await connection.execute(query)}
 
 
 async def plan_by_id(database: Database, number: int) -> RowMapping | None:
+    """None when there is no such plan."""
     async with database.read() as connection:
         return (await connection.execute(select(plans).where(plans.c.id == number))).mappings().first()
 
 
 async def file_of(database: Database, sha256: str) -> bytes | None:
+    """A file's content by its SHA-256; None when it is not here."""
     query = select(plan_files.c.content).where(plan_files.c.sha256 == sha256)
     async with database.read() as connection:
         found: bytes | None = (await connection.execute(query)).scalar()

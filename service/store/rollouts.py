@@ -31,6 +31,7 @@ async def list_rollouts(
 
 
 async def rollout_by_id(database: Database, number: int) -> RowMapping | None:
+    """None when there is no such roll-out."""
     async with database.read() as connection:
         return (await connection.execute(select(rollouts).where(rollouts.c.id == number))).mappings().first()
 

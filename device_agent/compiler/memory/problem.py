@@ -22,6 +22,10 @@ class Buffer(Generic[Key]):
 
 @dataclass(frozen=True, slots=True)
 class Problem(Generic[Key]):
+    """Buffers of given size and lifetime that share one arena. Steps count from 0; `end` is the first step without
+    it.
+    """
+
     buffers: tuple[Buffer[Key], ...]
 
     def live_bytes(self, step: int) -> int:

@@ -27,9 +27,11 @@ class Call:
     """Of all results, where there are several."""
 
     def result(self) -> Value:
+        """A new value of the shape that the call gives."""
         return Value.new(self.layer or self.target, self.shape)
 
     def refuse(self, why: str) -> CompileError:
+        """The error to raise: names the layer, and the line of the user's module where torch knows it."""
         where = f" ({self.location})" if self.location else ""
         return CompileError(f"{self.layer or self.target}{where}: {why}")
 
@@ -64,6 +66,7 @@ class Backward:
         self.ops.append(Op(kind, operands, attributes or {}, of.layer))
 
     def gradient(self, value: Value) -> Value:
+        """The loss's gradient with respect to `value`, of its shape."""
         return self.gradients[value]
 
     def new(self, value: Value) -> Value:
@@ -121,6 +124,7 @@ def scalars(name: str, count: int) -> Value:
 
 
 def pair(value: int | list[int] | tuple[int, ...]) -> tuple[int, int]:
+    """(height, width), as torch takes one number for both."""
     if isinstance(value, int):
         return value, value
     first, second = (value[0], value[-1])

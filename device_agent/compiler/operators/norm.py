@@ -17,6 +17,9 @@ def _capture_group(call: Call) -> Value:
 
 
 def group_norm(x: Value, gamma: Value, beta: Value, groups: int, eps: float, call: Call) -> Value:
+    """Group norm of `x` [channels, ...] with its own mean and variance for each group (Wu and He, ECCV 2018);
+    `gamma` and `beta` are of each channel.
+    """
     y = call.result()
     statistics = scalars(f"{call.layer}.statistics", 2 * groups)
     call.emit(

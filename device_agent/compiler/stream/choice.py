@@ -99,6 +99,9 @@ def can_use_sums(chain: Chain, wants_input: bool) -> bool:
 
 
 def ends_pooled(chain: Chain) -> bool:
+    """Whether norm, ReLU and average pool end the chain, so that backward needs sums over pools only. Counts in a
+    pool are bytes.
+    """
     kinds = [op.kind for op in chain.ops[-3:]]
     if kinds != ["group_norm_forward", "relu_forward", "average_pool_forward"]:
         return False

@@ -16,6 +16,7 @@ BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
+    """Devices, their messages and series, alerts and hooks."""
     op.create_table(
         "messages",
         sa.Column("id", BIG, primary_key=True),

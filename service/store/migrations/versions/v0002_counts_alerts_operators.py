@@ -14,6 +14,7 @@ BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
+    """Counts by hour and boot, states of alerts, and the operators' tables."""
     _count()
     _give_alerts_states()
     _make_tables_for_operators()

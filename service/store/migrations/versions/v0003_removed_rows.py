@@ -12,5 +12,6 @@ BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
+    """Up to which number retention has removed a boot's messages: these are no gaps."""
     with op.batch_alter_table("boots") as boots:
         boots.add_column(sa.Column("removed", BIG, nullable=False, server_default="0"))

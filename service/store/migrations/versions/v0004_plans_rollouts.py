@@ -14,6 +14,7 @@ BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
+    """Plans, pushes and roll-outs."""
     op.create_table(
         "plan_files",
         sa.Column("sha256", sa.String(64), primary_key=True),
