@@ -6,9 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
 
 # Before anything imports torch: on a busy machine its threads would wait for each other most of the time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# For tools/mutation.py: that an example fails is enough there, the smallest one is of no use.
+settings.register_profile("mutation", phases=[Phase.explicit, Phase.generate])
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
