@@ -29,6 +29,7 @@ PARTS = {
     ),
     "link": (["schemas/link/frame.py"], ["tests/link"]),
 }
+TOOL = (sys.executable, "-m", "cosmic_ray.cli")
 _TIMEOUT_S = 60.0
 _SAMPLE, _SEED = 150, 1
 
@@ -68,12 +69,11 @@ def run(part: str) -> None:
         '[cosmic-ray.distributor]\nname = "local"\n',
         encoding="utf-8",
     )
-    tool = str(Path(sys.executable).with_name("cosmic-ray"))
     if not session.exists():
-        subprocess.run([tool, "init", str(settings), str(session)], cwd=ROOT, check=True)
+        subprocess.run([*TOOL, "init", str(settings), str(session)], cwd=ROOT, check=True)
         draw(session)
     try:
-        subprocess.run([tool, "exec", str(settings), str(session)], cwd=ROOT, check=True)
+        subprocess.run([*TOOL, "exec", str(settings), str(session)], cwd=ROOT, check=True)
     finally:
         subprocess.run(["git", "checkout", "-q", "--", *modules], cwd=ROOT, check=True)
 
@@ -95,9 +95,8 @@ def draw(session: Path) -> None:
 
 def results(part: str) -> tuple[int, list[str]]:
     """How many were noticed, and where the others are, with the fault."""
-    tool = str(Path(sys.executable).with_name("cosmic-ray"))
     dumped = subprocess.run(
-        [tool, "dump", str(FOLDER / f"{part}.sqlite")], cwd=ROOT, check=True, capture_output=True, text=True
+        [*TOOL, "dump", str(FOLDER / f"{part}.sqlite")], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout
     noticed, survived = 0, []
     for line in dumped.splitlines():

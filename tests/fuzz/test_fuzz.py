@@ -114,10 +114,12 @@ def can_fuzz(folder: Path) -> bool:
 def fuzz(folder: Path, *command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Through a shell that forks: libFuzzer limits the peak that the kernel counts, and what is executed in the place
     of a fork of ours begins with our own peak, torch and all."""
-    return subprocess.run(
+    ran = subprocess.run(
         ["sh", "-c", '"$@"; exit $?', "sh", *command],
         cwd=folder, env={**os.environ, **ENVIRONMENT, **environment}, capture_output=True, text=True,
     )  # fmt: skip
+    print(*(line for line in ran.stderr.splitlines() if line.startswith("Done ")))
+    return ran
 
 
 @pytest.mark.slow
