@@ -15,12 +15,16 @@ from device_agent.context import Context
 from device_agent.link import WearableLink
 from device_agent.outbox import Draft
 from device_agent.telemetry import Period
-from device_agent.wearable.api import WearableError, WearableLost
+from device_agent.wearable.api import WearableError, WearableLost, WearableStatistics
 from schemas.fault import FaultKind
 from schemas.link.messages import Statistics
 from schemas.topics import Kind
 
 _log = structlog.get_logger("agent")
+
+#: So many damaged frames from one heartbeat to the next are more than a radio's usual noise: each is sent again, and
+#: windows come late.
+_DAMAGED_FRAMES = 10
 
 
 class Heartbeat:
@@ -29,7 +33,8 @@ class Heartbeat:
     def __init__(self, context: Context, link: WearableLink) -> None:
         self._context, self._link = context, link
         self._began_s = self._period_began_s = time.monotonic()
-        self._losing = self._silent = False
+        self._losing = self._silent = self._damaging = False
+        self._damaged: int | None = None
 
     async def run(self) -> None:
         settings = self._context.settings
@@ -104,7 +109,7 @@ class Heartbeat:
                 "temperature_c": conditions.temperature_c,
             },
         }
-        source, drafts = context.source_health(), []
+        source, drafts = context.source_health(), self._link_fault(known)
         if source is not None:
             fields["source"] = {name: value for name, value in asdict(source).items() if name != "silent"}
             if source.silent is not self._silent:
@@ -114,6 +119,19 @@ class Heartbeat:
                 )
                 drafts.append(context.fault_draft(FaultKind.SOURCE_SILENT, source.silent, detail=detail))
         await context.reporter.put(Draft(Kind.HEALTH, fields), *drafts)
+
+    def _link_fault(self, known: WearableStatistics | None) -> list[Draft]:
+        """Begins when frames arrive damaged, ends with the first heartbeat without any."""
+        if known is None:
+            return []
+        before, self._damaged = self._damaged, known.frames_corrupt
+        new = 0 if before is None or known.frames_corrupt < before else known.frames_corrupt - before
+        damaging = new >= _DAMAGED_FRAMES or (self._damaging and new > 0)
+        if damaging is self._damaging:
+            return []
+        self._damaging = damaging
+        detail = f"{new} damaged frames since the last heartbeat" if damaging else ""
+        return [self._context.fault_draft(FaultKind.LINK_CORRUPT, damaging, detail=detail)]
 
 
 def _resident_bytes() -> int | None:

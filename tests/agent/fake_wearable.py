@@ -68,6 +68,7 @@ class Device:
     fit_id: int = 0
     windows: int = 0
     reachable: bool = True
+    frames_corrupt: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     pushed: list[int] = field(default_factory=list)
     serving: Array = field(init=False)
@@ -270,7 +271,7 @@ class FakeWearable:
             total_bytes=1000,
             resident_bytes=100,
             l2_peak_bytes=1100,
-            frames_corrupt=0,
+            frames_corrupt=d.frames_corrupt,
             weights_version=d.version,
             fitting=d.fit is not None,
             candidate=d.candidate is not None,
