@@ -17,7 +17,7 @@ from device_agent.outbox import Draft
 from device_agent.telemetry import Period
 from device_agent.wearable.api import WearableError, WearableLost, WearableStatistics
 from schemas.fault import FaultKind
-from schemas.link.messages import Statistics
+from schemas.link.statistics import Statistics
 from schemas.topics import Kind
 
 _log = structlog.get_logger("agent")

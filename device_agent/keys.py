@@ -9,7 +9,7 @@ import structlog
 from device_agent.trusted import TrustedKeys
 from device_agent.wearable.api import KeepsKeys, Wearable
 from schemas.errors import UserError
-from schemas.link.messages import DeviceKeys
+from schemas.link.holders import DeviceKeys
 from schemas.link.opcodes import Capability
 
 _log = structlog.get_logger("agent")

@@ -8,7 +8,7 @@ from enum import IntEnum, StrEnum
 from typing import Protocol, runtime_checkable
 
 from device_agent.sources.window import Window
-from schemas.link.messages import DeviceKeys, Wearers
+from schemas.link.holders import DeviceKeys, Wearers
 from schemas.link.opcodes import Capability
 
 

@@ -30,21 +30,15 @@ from device_agent.wearable.session import LinkBroken, LinkState, Priority, Sessi
 from device_agent.wearable.timing import Timing
 from device_agent.wearable.transfer import download, read_before_ready, upload
 from device_agent.wearable.transport import Transport
+from schemas.link.bodies import EvaluationBody, WindowBody
 from schemas.link.frame import PROTOCOL, Frame, FrameKind
-from schemas.link.messages import (
-    DeviceKeys,
-    EvaluationBody,
-    Heartbeat,
-    HelloAnswer,
-    Info,
-    Report,
-    Statistics,
-    Wearers,
-    WindowBody,
-    pack_text,
-)
+from schemas.link.greeting import HelloAnswer, Info
+from schemas.link.holders import DeviceKeys, Wearers
 from schemas.link.opcodes import EVALUATE_MOST, OPTIMIZERS, Capability, LinkObject, Opcode
+from schemas.link.packing import pack_text
+from schemas.link.statistics import Statistics
 from schemas.link.status import Status
+from schemas.link.told import Heartbeat, Report
 from schemas.link.versions import skew
 
 _log = structlog.get_logger(__name__)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 from device_agent.wearable.api import DeviceEvent, DeviceEventKind
-from schemas.link.messages import EventRecord
+from schemas.link.told import EventRecord
 
 
 def to_device_event(record: EventRecord) -> DeviceEvent:

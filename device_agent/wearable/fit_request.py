@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from device_agent.wearable.api import FitRequest, WearableError, WearableInfo
-from schemas.link.messages import FitBody, FitSettings
+from schemas.link.bodies import FitBody, FitSettings
 from schemas.link.opcodes import OPTIMIZERS, Capability
 
 

@@ -15,7 +15,7 @@ from device_agent.wearable.api import WearableError, WearableLost
 from device_agent.wearable.timing import Timing
 from device_agent.wearable.transport import Transport, TransportError
 from schemas.link.frame import PROTOCOL, Frame, FrameKind, Receiver, newer
-from schemas.link.messages import Hello, HelloAnswer
+from schemas.link.greeting import Hello, HelloAnswer
 from schemas.link.opcodes import Opcode
 from schemas.link.status import MEANING, Status, status_name
 

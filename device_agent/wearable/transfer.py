@@ -7,9 +7,9 @@ import zlib
 
 from device_agent.wearable.session import LinkBroken, Priority, Session
 from schemas.link.frame import MAX_PAYLOAD, FrameKind
-from schemas.link.messages import Chunk, Missing, Part, Read, Upload
 from schemas.link.opcodes import LinkObject, Opcode
 from schemas.link.status import Status
+from schemas.link.upload import Chunk, Missing, Part, Read, Upload
 
 CHUNK_BYTES = MAX_PAYLOAD - Chunk.LAYOUT.size
 PART_BYTES = MAX_PAYLOAD - Part.LAYOUT.size - 1

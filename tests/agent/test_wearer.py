@@ -10,7 +10,7 @@ from device_agent.settings import AgentSettings
 from device_agent.start import run_agent
 from device_agent.wearable.connect import connect
 from schemas.errors import UserError
-from schemas.link.messages import Wearers
+from schemas.link.holders import Wearers
 from tests.agent.conftest import Keeper
 from tests.agent.test_real_wearable import real, wearable
 from tests.wearable.conftest import QUICK, Process

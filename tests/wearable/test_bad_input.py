@@ -12,7 +12,7 @@ import pytest
 from device_agent.wearable.api import Bank, FitRequest, WearableError
 from device_agent.wearable.client import LinkWearable
 from device_agent.wearable.connect import provision
-from schemas.link.messages import WindowBody
+from schemas.link.bodies import WindowBody
 from schemas.link.opcodes import LinkObject
 from schemas.link.status import MEANING, Status
 from schemas.plan import Region, View

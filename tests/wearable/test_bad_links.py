@@ -16,7 +16,7 @@ from device_agent.wearable.local import Firmware, LocalTransport
 from device_agent.wearable.session import LinkState
 from device_agent.wearable.transport import Transport
 from schemas.link.frame import Frame, FrameKind, Receiver
-from schemas.link.messages import Hello
+from schemas.link.greeting import Hello
 from schemas.link.opcodes import Opcode
 from schemas.link.status import Status
 from tests.wearable.conftest import CLASSES, QUICK, make_window

@@ -8,7 +8,7 @@ import json
 import numpy as np
 
 from device_agent.engine.library import LIBRARY, find_native
-from schemas.link.messages import EventRecord
+from schemas.link.told import EventRecord
 
 
 def lines(records: list[EventRecord]) -> list[dict[str, object]]:

@@ -19,10 +19,14 @@ from device_agent.wearable.api import FitRequest
 from device_agent.wearable.connect import connect, provision
 from device_agent.wearable.local import Firmware, storage_bytes
 from device_agent.wearable.tcp import TcpTransport
+from schemas.link.bodies import FitBody, WindowBody
 from schemas.link.frame import MAX_PAYLOAD, PROTOCOL, Frame, FrameKind, Receiver
-from schemas.link.messages import Chunk, FitBody, Hello, Report, Statistics, Upload, WindowBody
+from schemas.link.greeting import Hello
 from schemas.link.opcodes import LinkObject, Opcode
+from schemas.link.statistics import Statistics
 from schemas.link.status import Status
+from schemas.link.told import Report
+from schemas.link.upload import Chunk, Upload
 from tests.wearable.conftest import CLASSES, make_window
 from tests.wearable.test_power_cut import switch_on
 

@@ -9,9 +9,10 @@ import pytest
 
 from device_agent.wearable.connect import provision
 from schemas.link.frame import Frame, FrameKind
-from schemas.link.messages import Chunk, MessageError, Missing, Upload
 from schemas.link.opcodes import LinkObject, Opcode
+from schemas.link.packing import MessageError
 from schemas.link.status import Status
+from schemas.link.upload import Chunk, Missing, Upload
 from tests.wearable.conftest import make_window
 from tests.wearable.test_bad_links import HELLO, Raw, bad, request  # noqa: F401  a fixture
 

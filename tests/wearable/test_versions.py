@@ -13,7 +13,7 @@ from device_agent.wearable.client import LinkWearable
 from device_agent.wearable.connect import provision
 from device_agent.wearable.local import Firmware, LocalTransport
 from schemas.link.frame import PROTOCOL, Frame, FrameKind
-from schemas.link.messages import HelloAnswer, Info
+from schemas.link.greeting import HelloAnswer, Info
 from schemas.link.opcodes import Capability, Opcode
 from schemas.link.versions import NEWEST, RELEASES, Release, skew
 from tests.wearable.conftest import QUICK, make_window

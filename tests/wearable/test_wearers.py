@@ -12,7 +12,7 @@ from device_agent.models.norms import with_group_norm
 from device_agent.wearable.api import Bank, DeviceEventKind, FitRequest, WearableError
 from device_agent.wearable.connect import connect, provision
 from device_agent.wearable.local import storage_bytes
-from schemas.link.messages import KnownWearer
+from schemas.link.holders import KnownWearer
 from schemas.weights import read_weights
 from tests.wearable.conftest import CHANNELS, CLASSES, QUICK, RATE_HZ, SAMPLES, make_window
 from tests.wearable.test_power_cut import Device, pending_events, switch_on
