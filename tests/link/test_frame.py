@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.link.frame import (
+    HEADER_BYTES,
     MAX_ENCODED,
+    MAX_FRAME,
     MAX_PAYLOAD,
     Frame,
     FrameError,
@@ -83,6 +86,7 @@ def test_an_endless_frame_is_skipped_and_counted_once():
     receiver, frame = Receiver(), Frame(1, payload=b"after")
     for _ in range(100):
         assert receiver.feed(b"\1" * 1000) == []
+        assert len(receiver._held) <= MAX_ENCODED
     assert receiver.feed(b"\0" + frame.to_bytes()) == [frame]
     assert receiver.corrupt == 1
 
@@ -90,6 +94,48 @@ def test_an_endless_frame_is_skipped_and_counted_once():
 def test_a_payload_that_is_too_long_is_refused():
     with pytest.raises(FrameError, match="2049 bytes, at most 2048"):
         Frame(1, payload=bytes(MAX_PAYLOAD + 1)).to_bytes()
+
+
+def test_room_for_a_frame_is_as_much_as_the_largest_one_takes():
+    largest = Frame(1, 1, 0x0101, 0x01010101, 0x01010101, b"\1" * MAX_PAYLOAD)
+    assert MAX_FRAME == HEADER_BYTES + MAX_PAYLOAD + 4
+    assert len(largest.to_bytes()) == MAX_ENCODED
+    receiver = Receiver()
+    assert receiver.feed(largest.to_bytes()[:-1]) == []
+    assert receiver.feed(b"\0") == [largest]
+    # One byte more than any frame has: skipped, however its parts come.
+    assert receiver.feed(b"\1" * MAX_ENCODED) == []
+    assert receiver.feed(b"\1") == []
+    assert len(receiver._held) == 0
+    assert receiver.feed(b"\0") == []
+    assert receiver.corrupt == 1
+
+
+def test_a_block_of_254_bytes_is_followed_by_another_one():
+    assert cobs_encode(b"\7" * 253) == b"\xfe" + b"\7" * 253
+    assert cobs_encode(b"\7" * 254) == b"\xff" + b"\7" * 254 + b"\1"
+    assert cobs_encode(b"\7" * 255) == b"\xff" + b"\7" * 254 + b"\2\7"
+    assert cobs_encode(b"") == b"\1"
+
+
+@pytest.mark.parametrize("encoded", [b"\0", b"\1\0", b"\2", b"\3a", b"\1\4ab", b"\2a\5bcd", b"\xff" + b"a" * 253])
+def test_blocks_that_cannot_be_are_refused(encoded):
+    with pytest.raises(FrameError):
+        cobs_decode(encoded)
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, HEADER_BYTES - 1, HEADER_BYTES + MAX_PAYLOAD + 1, HEADER_BYTES + 5000])
+def test_a_good_checksum_does_not_make_up_for_a_wrong_length(size):
+    body = bytes(range(1, 251)) * 30
+    whole = body[:size] + zlib.crc32(body[:size]).to_bytes(4, "little")
+    with pytest.raises(FrameError, match="cut" if size < HEADER_BYTES else "too long"):
+        Frame.from_bytes(cobs_encode(whole))
+
+
+def test_the_shortest_and_the_longest_frame_are_read():
+    for size in (HEADER_BYTES, HEADER_BYTES + MAX_PAYLOAD):
+        whole = bytes(size) + zlib.crc32(bytes(size)).to_bytes(4, "little")
+        assert len(Frame.from_bytes(cobs_encode(whole)).payload) == size - HEADER_BYTES
 
 
 def test_sequence_numbers_go_round():
