@@ -59,6 +59,23 @@ def test_windows_that_both_get_right_or_wrong_say_nothing() -> None:
     assert bet.value == pytest.approx(1.0)
 
 
+def test_windows_on_which_the_models_differ_are_counted() -> None:
+    bet = Bet(0.05)
+    assert (bet.won, bet.lost) == (0, 0)
+    for first, second in [(True, False)] * 3 + [(False, True)] * 2 + [(True, True), (False, False)] + [(True, False)]:
+        bet.add(first, second)
+    assert (bet.won, bet.lost) == (4, 2)
+
+
+@pytest.mark.parametrize("risk", [0.05, 0.3])
+def test_a_stake_never_counts_as_more_than_twenty_times_a_proof(risk: float) -> None:
+    bet = Bet(risk)
+    for _ in range(500):
+        bet.add(True, False)
+        assert bet.value <= 20 / risk * (1 + 1e-12)
+    assert bet.value == pytest.approx(20 / risk)
+
+
 def test_a_risk_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="expected above 0"):
         Bet(0.0)
