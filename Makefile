@@ -3,9 +3,11 @@
 # make test     every check there is, as in CI
 # make check    the quick ones
 # make setup    all that the others need, into .venv; they call it themselves
+# make coverage which lines and branches the tests reach (ALL=1: slow tests, too); build/coverage/index.html
+# make mutation small faults put into planner, guard and link: do the tests notice? (an hour)
 # make clean    away with everything that can be made again
 .DEFAULT_GOAL := demo
-.PHONY: setup demo test check clean
+.PHONY: setup demo test check coverage mutation clean
 BIN := .venv/bin
 # Most tests wait for a clock, a broker or a process: two at a time take half as long. A file's tests stay together.
 WORKERS = -n 2 --dist loadfile --no-loadscope-reorder
@@ -28,6 +30,15 @@ test: setup
 check: setup
 	@for lint in $(LINTS); do echo "== $$lint"; $$lint || exit 1; done
 	@$(BIN)/pytest -q $(WORKERS) -m "not slow"
+
+coverage: setup
+	@$(BIN)/python -m pip install -q pytest-cov
+	@$(BIN)/pytest -q $(WORKERS) $(if $(ALL),,-m "not slow") --cov --cov-report= || true
+	@$(BIN)/coverage html -q -d build/coverage; $(BIN)/python tools/coverage_table.py
+
+mutation: setup
+	@$(BIN)/python -m pip install -q cosmic-ray
+	@$(BIN)/python tools/mutation.py
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

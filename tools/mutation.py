@@ -70,8 +70,11 @@ def run(part: str) -> None:
         encoding="utf-8",
     )
     if not session.exists():
-        subprocess.run([*TOOL, "init", str(settings), str(session)], cwd=ROOT, check=True)
-        draw(session)
+        whole = session.with_suffix(".new")
+        whole.unlink(missing_ok=True)
+        subprocess.run([*TOOL, "init", str(settings), str(whole)], cwd=ROOT, check=True)
+        draw(whole)
+        whole.rename(session)
     try:
         subprocess.run([*TOOL, "exec", str(settings), str(session)], cwd=ROOT, check=True)
     finally:
