@@ -19,8 +19,9 @@ from tests.judge import Step
 
 SCALE = 1e-3
 
-#: Every network of the zoo; the one with the most layers takes as long as the rest together.
-ZOO = [pytest.param(name, marks=pytest.mark.slow) if name == "resnet1d" else name for name in SIZES]
+#: Every network of the zoo; those with the most layers take as long as the rest together.
+_LARGE = ("resnet1d", "deep-convnet", "eeg-tcnet")
+ZOO = [pytest.param(name, marks=pytest.mark.slow) if name in _LARGE else name for name in SIZES]
 
 
 @dataclass(frozen=True)

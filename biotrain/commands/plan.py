@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from schemas.errors import UserError
+from schemas.plan_room import TARGETS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,6 +32,9 @@ def main(
     optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw: decides how much state is kept.")] = "sgd",
     budget: Annotated[
         str, typer.Option(help="The most that the training state may take, e.g. 300KB; left out: the best trade.")
+    ] = "",
+    target: Annotated[
+        str, typer.Option(help="A device that the plan must fit: gap9. Refused with what would have to change.")
     ] = "",
     without: Annotated[
         str, typer.Option(help="Techniques that save memory and are not to be used: NAME,NAME; all for none of them.")
@@ -64,17 +68,27 @@ def main(
     Example:
 
         biotrain plan epidenet --norm group --json
-        biotrain plan mi-bminet --budget 300KB
+        biotrain plan mi-bminet --budget 300KB --target gap9
         biotrain plan my_module.py:Model --input 8x1900 --out my.plan
     """
     if dump_ir and dump_ir not in PASSES:
         raise UserError(f"there is no pass {dump_ir!r}: choose one of {', '.join(PASSES)}")
     if sign is not None and out is None:
         raise UserError("--sign is for the file that --out names: give --out FILE.plan")
+    if target and target not in TARGETS:
+        raise UserError(f"there is no target {target!r}: choose {', '.join(TARGETS)}")
     limit = parse_bytes(budget) if budget else None
-    plan, texts = _compile(
-        model, mode, norm, batch, optimizer, input_size, sampling_rate, limit, without, activations, windows
-    )
+
+    def compiled(batch: int, limit: int | None) -> tuple[CompiledPlan, dict[str, str]]:
+        return _compile(
+            model, mode, norm, batch, optimizer, input_size, sampling_rate, limit, without, activations, windows
+        )
+
+    plan, texts = compiled(batch, limit)
+    if target:
+        from biotrain.target import must_fit
+
+        must_fit(plan, TARGETS[target], target, batch, lambda batch, limit: compiled(batch, limit)[0])
     if out is not None:
         from biotrain.files import write_whole
 

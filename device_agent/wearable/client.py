@@ -40,6 +40,7 @@ from schemas.link.statistics import Statistics
 from schemas.link.status import Status
 from schemas.link.told import Heartbeat, Report
 from schemas.link.versions import skew
+from schemas.plan_room import what_it_needs
 
 _log = structlog.get_logger(__name__)
 _BANKS = {Bank.SERVING: 0, Bank.CANDIDATE: 1, Bank.PREVIOUS: 2}
@@ -190,7 +191,12 @@ class LinkWearable:
         return await download(self._session, LinkObject.PLAN)
 
     async def write_plan(self, file: bytes) -> None:
-        await self._upload(LinkObject.PLAN, file)
+        try:
+            await self._upload(LinkObject.PLAN, file)
+        except WearableError as error:
+            if error.code != Status.NO_MEMORY.name:
+                raise
+            raise WearableError(error.code, f"{error}: {what_it_needs(file)}") from None
         await self._refresh()
 
     async def wearers(self) -> Wearers:

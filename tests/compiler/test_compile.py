@@ -115,6 +115,7 @@ def test_the_plan_tells_hosts_what_it_is_for():
     assert {p["name"] for p in plan.names["parameters"]} >= {"block_1.0.weight", "block_1.1.running_var"}
 
 
+@pytest.mark.slow
 def test_what_group_norm_cannot_keep_of_batch_norm_is_said():
     module = build_model("epidenet-short")
     windows = signal(4, 200, 6)

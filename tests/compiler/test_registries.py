@@ -46,6 +46,7 @@ def tested() -> set[str]:
     return kinds - {RESHAPE}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
 def test_every_operation_has_a_rule_that_makes_it_and_a_parity_test(tested):
     assert tested | ENGINES_OWN | STREAMED | NARROW == set(OPERATIONS)

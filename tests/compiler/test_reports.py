@@ -48,6 +48,7 @@ def test_modelled_cycles_of_layers_add_up_to_those_of_the_window(plan):
     assert abs(together - whole["cycles_per_sample"]) <= 1
 
 
+@pytest.mark.slow
 def test_every_pass_can_be_printed(capsys):
     size, printed = SIZES["epidenet-short"], {}
     windows = signal(size.channels, size.samples, size.classes)
@@ -71,6 +72,7 @@ def test_every_pass_can_be_printed(capsys):
     assert "scalars+" in printed["allocate"]
 
 
+@pytest.mark.slow
 def test_the_table_and_the_json_have_every_layer(plan, capsys):
     with pytest.raises(SystemExit):
         main(["plan", "epidenet", "--json"])

@@ -60,11 +60,11 @@ async def test_a_device_does_not_read_the_brokers_log(site: Site) -> None:
     ):
         for client in (left, supervisor):
             with contextlib.suppress(aiomqtt.MqttError):
-                await client.subscribe(TOPICS[0], qos=1)
+                await client.subscribe([(topic, 1) for topic in TOPICS])
         await left.subscribe("biotrain/v1/home/left/command", qos=1)
         await why_not(site.devices_port, None)
         async with asyncio.timeout(10):
-            assert str((await anext(supervisor.messages)).topic) == TOPICS[0]
+            assert str((await anext(supervisor.messages)).topic) in TOPICS
         await supervisor.publish("biotrain/v1/home/left/command", "the end", qos=1)
         async with asyncio.timeout(10):
             assert (await anext(left.messages)).payload == b"the end"

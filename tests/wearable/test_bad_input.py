@@ -4,6 +4,7 @@ that fails in every write (test_power_cut.py), a host that vanishes in a fit (te
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -111,6 +112,8 @@ async def refusals(wearable: LinkWearable, model: Model, acts: dict[str, tuple[A
             await act(wearable, model)
         assert (name, refused.value.code) == (name, code)
         assert MEANING[Status[code]] in str(refused.value), name
+        if (code, "plan" in name) == ("NO_MEMORY", True):
+            assert re.search(r"needs [\d,]+ bytes of L2, [\d,]+ of L1 and [\d,]+ of storage", str(refused.value)), name
         assert await state_of(wearable) == before, name
     assert (await wearable.push(make_window(3))).weights_version == 1
 
