@@ -1,6 +1,7 @@
 """Small faults put into planner, guard and link, one at a time, and how many of them the tests notice.
 
     python tools/mutation.py planner guard link
+    python tools/mutation.py --survivors guard      # once more, what survived: with the tests of today
 
 cosmic-ray makes the faults, in the sources themselves, and takes each back; so the tree must have no changes. Of the
 faults that it can make, so many of each part are tried, drawn with a seed. Sessions are kept in build/mutation:
@@ -9,8 +10,10 @@ interrupt it at any time, the same command goes on. Prints a table and what surv
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -35,7 +38,8 @@ _SAMPLE, _SEED = 150, 1
 
 
 def main() -> int:
-    parts = sys.argv[1:] or list(PARTS)
+    again, words = "--survivors" in sys.argv[1:], [word for word in sys.argv[1:] if word != "--survivors"]
+    parts = words or list(PARTS)
     if unknown := [part for part in parts if part not in PARTS]:
         print(f"mutation: unknown part {unknown[0]!r}: {', '.join(PARTS)}", file=sys.stderr)
         return 2
@@ -46,6 +50,8 @@ def main() -> int:
             return 2
     FOLDER.mkdir(parents=True, exist_ok=True)
     for part in parts:
+        if again:
+            forget_survivors(FOLDER / f"{part}.sqlite")
         run(part)
     print("| part | faults | noticed | survived |\n|---|---|---|---|")
     survivors = {part: results(part) for part in parts}
@@ -94,6 +100,12 @@ def draw(session: Path) -> None:
         for job in jobs:
             if job not in kept:
                 database.set_result(job, WorkResult(WorkerOutcome.SKIPPED))
+
+
+def forget_survivors(session: Path) -> None:
+    """They count as not tried."""
+    with contextlib.closing(sqlite3.connect(session)) as database, database:
+        database.execute("DELETE FROM work_results WHERE test_outcome = 'SURVIVED'")
 
 
 def results(part: str) -> tuple[int, list[str]]:

@@ -76,6 +76,18 @@ def test_a_stake_never_counts_as_more_than_twenty_times_a_proof(risk: float) -> 
     assert bet.value == pytest.approx(20 / risk)
 
 
+def test_bold_bets_carry_a_clear_difference_and_careful_ones_stay_in_the_game() -> None:
+    bet = Bet(0.001)
+    bet.add(True, False)
+    assert bet.value == pytest.approx(1.455)  # a tenth on each share, 0.05 to 0.9
+    for _ in range(19):
+        bet.add(True, False)
+    assert bet.value > 15_000  # were all shared out anew each time, 1.455 ** 20 = 1,800
+    for _ in range(40):
+        bet.add(False, True)
+    assert min(bet.snapshot()["stakes"]) > 0.0
+
+
 def test_a_risk_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="expected above 0"):
         Bet(0.0)

@@ -111,6 +111,10 @@ def test_room_for_a_frame_is_as_much_as_the_largest_one_takes():
     assert receiver.corrupt == 1
 
 
+def test_what_is_not_named_is_zero():
+    assert Frame(2).to_bytes() == Frame(2, 0, 0, 0, 0, b"").to_bytes()
+
+
 def test_a_block_of_254_bytes_is_followed_by_another_one():
     assert cobs_encode(b"\7" * 253) == b"\xfe" + b"\7" * 253
     assert cobs_encode(b"\7" * 254) == b"\xff" + b"\7" * 254 + b"\1"
