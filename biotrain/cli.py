@@ -43,6 +43,9 @@ COMMANDS = {
 }
 
 
+_OURS = ("biotrain", "device_agent", "messaging", "schemas", "service")
+
+
 def _not_imported() -> None:
     raise AssertionError("a command that was not chosen cannot run")
 
@@ -100,6 +103,14 @@ def _settings(chosen: str | None) -> dict[str, Any]:
     return {chosen: file | environment_of(chosen, function, os.environ)}
 
 
+def refuse_platform(platform: str) -> None:
+    """Raises UserError where neither the processes nor the device's C can run."""
+    if platform in ("win32", "cygwin", "emscripten", "wasi"):
+        raise UserError(
+            f"biotrain runs on Linux and macOS, not on {platform!r}: on Windows use it in WSL (wsl --install)"
+        )
+
+
 def _completing() -> str | None:
     """The command on a line that a shell wants to complete."""
     line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or ""
@@ -111,10 +122,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     chosen = next((word for word in words if not word.startswith("-")), None) or _completing()
     try:
+        refuse_platform(sys.platform)
         settings = {} if "--help" in words or "-h" in words else _settings(chosen)
         build_app(chosen)(args=words, prog_name="biotrain", default_map=settings)
     except UserError as error:
         print(f"biotrain: {error}", file=sys.stderr)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in _OURS:
+            raise
+        print(
+            f"biotrain: the package {package!r} is missing, or only half installed: `biotrain doctor` says which extra "
+            "it belongs to and how to install it",
+            file=sys.stderr,
+        )
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

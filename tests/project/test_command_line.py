@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from biotrain.cli import COMMANDS, main
+from biotrain.cli import COMMANDS, main, refuse_platform
 from schemas.errors import UserError
 
 
@@ -71,6 +71,34 @@ def test_an_error_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr("biotrain.cli.build_app", broken)
     with pytest.raises(ZeroDivisionError):
+        main(["schema"])
+
+
+@pytest.mark.parametrize("platform", ["win32", "cygwin"])
+def test_an_unsupported_platform_is_told_where_it_runs(platform: str) -> None:
+    with pytest.raises(UserError, match=rf"not on '{platform}': on Windows use it in WSL"):
+        refuse_platform(platform)
+    for supported in ("linux", "darwin"):
+        refuse_platform(supported)
+
+
+def test_a_package_that_is_only_half_there_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def read(_: object) -> None:
+        raise ModuleNotFoundError("No module named 'scipy._lib'", name="scipy._lib")
+
+    monkeypatch.setattr("biotrain.cli.read_settings", read)
+    with pytest.raises(SystemExit) as end:
+        main(["schema"])
+    assert end.value.code == 2
+    assert "'scipy' is missing, or only half installed: `biotrain doctor`" in capsys.readouterr().err
+
+    def ours(_: object) -> None:
+        raise ModuleNotFoundError("No module named 'service.gone'", name="service.gone")
+
+    monkeypatch.setattr("biotrain.cli.read_settings", ours)
+    with pytest.raises(ModuleNotFoundError):
         main(["schema"])
 
 
