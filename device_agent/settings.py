@@ -30,6 +30,13 @@ class FitSettings(BaseModel):
         """Optimiser steps of a fit on so many windows: a batch that is not full is a step as well."""
         return self.epochs * -(-windows // self.batch_size)
 
+    def in_no_more_steps(self, windows: int, usual: int) -> FitSettings:
+        """The same, with fewer epochs where there are more windows than usual; one epoch at least."""
+        if windows <= usual:
+            return self
+        an_epoch = self.model_copy(update={"epochs": 1}).steps(windows)
+        return self.model_copy(update={"epochs": max(self.steps(usual) // an_epoch, 1)})
+
 
 class AgentSettings(BaseModel):
     """One agent beside one wearable."""

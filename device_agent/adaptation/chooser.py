@@ -11,7 +11,7 @@ from datetime import datetime
 import structlog
 
 from device_agent.adaptation.policy import Selection, Wait, decide
-from device_agent.adaptation.run import AdaptationRun
+from device_agent.adaptation.run import AdaptationRun, fit_beside_the_stream
 from device_agent.context import Context
 from device_agent.state import InFlight
 from schemas.adaptation import Trigger
@@ -118,7 +118,7 @@ class Chooser:
     def _not_now(self, windows: int, *, forced: bool) -> str | None:
         """Charger, heat and hours; said once in the log whenever the reason changes."""
         context = self._context
-        fit = context.settings.refine if context.episode.committed else context.settings.fit
+        fit = fit_beside_the_stream(context, windows, refine=context.episode.committed)
         conditions = context.conditions.read(context.statistics)
         now = datetime.now().astimezone()
         wait = context.settings.occasion.wait(fit.steps(windows), conditions, now, asked_for=forced)
@@ -131,7 +131,7 @@ class Chooser:
     def _cost_mj(self, chosen: Selection) -> float:
         """What a fit on these windows takes, by the plan's model of the device."""
         context = self._context
-        fit = context.settings.refine if context.episode.committed else context.settings.fit
+        fit = fit_beside_the_stream(context, len(chosen.train), refine=context.episode.committed)
         return fit.steps(len(chosen.train)) * fit.batch_size * (context.mj_per_window or 0.0)
 
     def start(self, flight: InFlight) -> None:

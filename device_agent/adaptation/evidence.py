@@ -16,6 +16,11 @@ _SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Bet side by side: a clear difference is told by the bold ones, a small one by the careful."""
 _EVENED = 0.03
 """Of all stakes, shared out anew after each bet: what is right changes with time."""
+_KEPT_BACK = 0.3
+"""Of what there is at the beginning, to bet with later: whoever has lost with poor models may still win with better
+ones. A bet that begins later, with a share that was fixed before, is one of several side by side: the bound holds."""
+_RELEASED = 0.01
+"""Of what is kept back, with each bet."""
 _MEMORY = 20.0
 """The stake is never counted as more than this times what proves something: what was proven long ago is forgotten."""
 
@@ -29,12 +34,13 @@ class Bet:
         self._most = _MEMORY / risk
         self._risk = risk
         self.won = self.lost = 0
-        self._stakes = [1.0 / len(_SHARES)] * len(_SHARES)
+        self._kept_back = _KEPT_BACK
+        self._stakes = [(1.0 - _KEPT_BACK) / len(_SHARES)] * len(_SHARES)
 
     @property
     def value(self) -> float:
         """The e-value: at most 1 on average when the first model is not better."""
-        return math.fsum(self._stakes)
+        return math.fsum(self._stakes) + self._kept_back
 
     @property
     def p_value(self) -> float:
@@ -56,13 +62,17 @@ class Bet:
             return
         sign = 1 if first_right else -1
         self.won, self.lost = self.won + first_right, self.lost + second_right
-        self._stakes = [stake * (1 + sign * share) for stake, share in zip(self._stakes, _SHARES, strict=True)]
-        value = self.value
-        scale, even = min(1.0, self._most / value), _EVENED * value / len(_SHARES)
+        released = _RELEASED * self._kept_back
+        self._kept_back -= released
+        joined = [stake + released / len(_SHARES) for stake in self._stakes]
+        self._stakes = [stake * (1 + sign * share) for stake, share in zip(joined, _SHARES, strict=True)]
+        at_play = math.fsum(self._stakes)
+        scale, even = min(1.0, self._most / at_play), _EVENED * at_play / len(_SHARES)
         self._stakes = [scale * ((1 - _EVENED) * stake + even) for stake in self._stakes]
 
     def snapshot(self) -> dict[str, Any]:
-        return {"won": self.won, "lost": self.lost, "stakes": self._stakes}
+        return {"won": self.won, "lost": self.lost, "stakes": self._stakes, "kept_back": self._kept_back}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         self.won, self.lost, self._stakes = snapshot["won"], snapshot["lost"], list(snapshot["stakes"])
+        self._kept_back = snapshot.get("kept_back", 0.0)

@@ -29,6 +29,9 @@ class PolicySettings:
     """Of the newest `first.recent` of them: where less is wrong there is nothing to mend, and no fit could prove it."""
     first: Diet = Diet(40, 80)
     """While nothing of the episode serves: each fit starts from the weights before it."""
+    more: int = 6
+    """Newest windows that a first fit learns from besides, for each attempt in vain, as far as they have come since
+    the change: where a few windows make nothing better, more of them may."""
     refine: Diet = Diet(16, 64)
     """Afterwards, from the weights that the fit before has left: a few steps each."""
     little: Diet = Diet(8, 24)
@@ -38,7 +41,7 @@ class PolicySettings:
     grace: int = 60
     """...and so many windows after the alert: most of what was to be gained has been, and a later change has an alert
     of its own."""
-    home_share: float = 0.8
+    home_share: float = 0.9
     """Of what is replayed, from the session that was calibrated on: what the wearer began with is not forgotten."""
     min_per_class: int = 3
     min_class_share: float = 0.8
@@ -121,7 +124,10 @@ def decide(
         wrong = sum(kept.predicted != kept.label for kept in newest)
         if wrong < settings.min_wrong:
             return Wait(f"nothing to mend: {wrong} of the newest {len(newest)} labelled windows were wrong")
-    diet = settings.first
+        more = min(settings.more * failures, max(len(new) - settings.first.recent, 0))
+        diet = Diet(settings.first.recent + more, settings.first.replayed)
+    else:
+        diet = settings.first
     if refining:
         new = memory.labelled(lambda kept: kept.id >= since_window)
         late = newest_window - woken_at > settings.grace

@@ -33,6 +33,14 @@ _ANSWER_TIMEOUT_S = 10.0
 """For an entry of the wearable's log that a request brings about."""
 
 
+def fit_beside_the_stream(context: Context, windows: int, *, refine: bool) -> FitSettings:
+    """How a fit on so many windows is run: more windows than a first fit usually has are no more steps."""
+    if refine:
+        return context.settings.refine
+    usual = context.policy.first.recent + context.policy.first.replayed
+    return context.settings.fit.in_no_more_steps(windows, usual)
+
+
 class _GivenUp(Exception):
     """The run cannot go on; says why."""
 
@@ -160,10 +168,9 @@ class AdaptationRun:
         await self._context.changed.until(lambda: self._ended(flight), _ANSWER_TIMEOUT_S)
 
     def _how(self, flight: InFlight) -> FitSettings:
-        settings = self._context.settings
         if flight.day_one:
-            return settings.calibration
-        return settings.refine if flight.refine else settings.fit
+            return self._context.settings.calibration
+        return fit_beside_the_stream(self._context, len(flight.train), refine=flight.refine)
 
     async def _judge_by_held_out(self, wearable: Wearable, flight: InFlight) -> bool:
         if flight.verdict == "serve":

@@ -41,6 +41,30 @@ def test_a_better_model_is_told_soon(first: float, second: float, most: int) -> 
     assert taken[50] <= most
 
 
+def test_whoever_has_lost_with_poor_models_can_still_win_with_better_ones() -> None:
+    rng, taken = random.Random(6), []
+    for _ in range(51):
+        bet = Bet(RISK)
+        for _ in range(300):
+            bet.add(rng.random() < 0.6, rng.random() < 0.7)
+        windows = 0
+        while not bet.proven and windows < 3000:
+            bet.add(rng.random() < 0.85, rng.random() < 0.65)
+            windows += 1
+        taken.append(windows)
+    assert sorted(taken)[25] <= 170, "without something kept back it takes over 200"
+
+
+def test_a_bet_outlives_a_restart() -> None:
+    bet, again = Bet(RISK), Bet(RISK)
+    for won in (True, False, True):
+        bet.add(won, not won)
+    again.restore(bet.snapshot())
+    bet.add(True, False)
+    again.add(True, False)
+    assert again.value == bet.value
+
+
 def test_what_was_proven_long_ago_is_lost_again() -> None:
     bet = Bet(RISK)
     for _ in range(500):

@@ -6,6 +6,7 @@ from collections import Counter
 
 from device_agent.adaptation.memory import RingMemory
 from device_agent.adaptation.policy import PolicySettings, Selection, Wait, cool_down_windows, decide
+from device_agent.settings import FitSettings
 
 SETTINGS = PolicySettings()
 
@@ -32,6 +33,29 @@ def test_the_newest_windows_and_older_ones_of_all_classes_are_trained_on() -> No
     assert len(chosen.train) == SETTINGS.first.recent + SETTINGS.first.replayed
     assert min(chosen.train) < 100, "old ones too"
     assert len(set(chosen.train)) == len(chosen.train)
+
+
+def test_after_attempts_in_vain_a_first_fit_learns_from_more_of_what_has_come_since_the_change() -> None:
+    def newest(failures: int, since_window: int) -> int:
+        chosen = ask(memory(600), failures=failures, since_window=since_window)
+        assert isinstance(chosen, Selection)
+        return next(n for n in range(601) if 599 - n not in chosen.train)
+
+    recent = SETTINGS.first.recent
+    assert newest(0, 400) == recent
+    assert newest(3, 400) == recent + 3 * SETTINGS.more
+    assert newest(3, 550) == recent + 10, "no more than have come"
+    assert newest(3, 570) == recent
+
+
+def test_more_windows_are_no_more_steps() -> None:
+    fit = FitSettings(epochs=10, batch_size=8)
+    assert fit.in_no_more_steps(120, 120) == fit
+    assert fit.in_no_more_steps(90, 120) == fit
+    for windows in (130, 240, 500, 5000):
+        fewer = fit.in_no_more_steps(windows, 120)
+        assert 1 <= fewer.epochs < fit.epochs
+        assert fewer.epochs == 1 or fewer.steps(windows) <= fit.steps(120)
 
 
 def test_a_refinement_is_a_smaller_fit_that_is_checked_on_older_windows() -> None:
