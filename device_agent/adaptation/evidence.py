@@ -67,7 +67,7 @@ class Bet:
         joined = [stake + released / len(_SHARES) for stake in self._stakes]
         self._stakes = [stake * (1 + sign * share) for stake, share in zip(joined, _SHARES, strict=True)]
         at_play = math.fsum(self._stakes)
-        scale, even = min(1.0, self._most / at_play), _EVENED * at_play / len(_SHARES)
+        scale, even = min(1.0, (self._most - self._kept_back) / at_play), _EVENED * at_play / len(_SHARES)
         self._stakes = [scale * ((1 - _EVENED) * stake + even) for stake in self._stakes]
 
     def snapshot(self) -> dict[str, Any]:
