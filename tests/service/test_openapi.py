@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from tests.brokers import running_mosquitto
 from tests.service.devices import SenderWithLog
 from tests.service.story import Story
 from tests.supervisors import SupervisorProcess
+
+#: For each operation; many more by hand: BIOTRAIN_FUZZ_REQUESTS=300 pytest tests/service/test_openapi.py -s
+REQUESTS = int(os.environ.get("BIOTRAIN_FUZZ_REQUESTS", "12"))
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +57,7 @@ def test_everything_is_described_and_errors_have_a_body(api: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180 if REQUESTS <= 12 else 0)
 def test_no_request_makes_the_supervisor_fail(api: str) -> None:
     schema: Any = schemathesis.openapi.from_url(f"{api}/api/openapi.json")
     tried = 0
@@ -62,7 +67,7 @@ def test_no_request_makes_the_supervisor_fail(api: str) -> None:
             continue
 
         @settings(
-            max_examples=12, deadline=None, database=None, phases=[Phase.explicit, Phase.generate],
+            max_examples=REQUESTS, deadline=None, database=None, phases=[Phase.explicit, Phase.generate],
             suppress_health_check=list(HealthCheck), derandomize=True,
         )  # fmt: skip
         @given(case=operation.as_strategy())
@@ -74,4 +79,5 @@ def test_no_request_makes_the_supervisor_fail(api: str) -> None:
             case.validate_response(response, checks=[schemathesis.checks.not_a_server_error])
 
         ask()
+    print(f"{tried} requests")
     assert tried > 200
