@@ -112,9 +112,10 @@ def streams_to_markdown(summary: dict[str, Any], triggers: Sequence[str]) -> str
     if summary["triggers"].get("agent", {}).get("forgotten", {}).get("mean") is not None:
         found = summary["triggers"]["agent"]["forgotten"]
         each = ", ".join(f"{s} {-100 * p['agent']['forgotten']:+.1f}" for s, p in summary["subjects"].items())
-        lines.append(
-            f"- agent, first session's test part, after the last session: {-100 * found['mean']:+.1f} points ({each})"
-        )
+        words = f"- agent, first session's test part, after the last session: {-100 * found['mean']:+.2f} points"
+        if found["low"] is not None:
+            words += f", 95 % interval {-100 * found['high']:+.1f} to {-100 * found['low']:+.1f}"
+        lines.append(f"{words} ({each})")
     if "agent_minus_never" in summary:
         gain = summary["agent_minus_never"]
         words = f"- agent - never: {100 * gain['mean']:+.1f} points"
