@@ -30,15 +30,22 @@ def draw_study(summary: dict[str, Any], modes: Sequence[str], place: Path) -> li
     return drawn
 
 
+def _colours(modes: Sequence[str]) -> dict[str, Any]:
+    """Of each mode, no two alike."""
+    if set(modes) <= set(COLOURS):
+        return COLOURS
+    return {mode: plt.get_cmap("tab10")(i % 10) for i, mode in enumerate(modes)}
+
+
 def _by_person(summary: dict[str, Any], modes: Sequence[str], path: Path) -> Path:
     people = list(summary["subjects"])
     figure, axes = plt.subplots(figsize=(1.6 + 1.1 * (len(people) + 1), 3.6), layout="constrained")
-    width = 0.8 / len(modes)
+    width, colours = 0.8 / len(modes), _colours(modes)
     for i, mode in enumerate(modes):
         at = [k + (i - (len(modes) - 1) / 2) * width for k in range(len(people) + 1)]
         values = [summary["subjects"][s].get(mode, {}).get("accuracy", float("nan")) for s in people]
         mean = summary["modes"][mode]
-        axes.bar(at, [*values, mean["mean"] or 0.0], width * 0.92, color=COLOURS.get(mode), label=mode)
+        axes.bar(at, [*values, mean["mean"] or 0.0], width * 0.92, color=colours[mode], label=mode)
         if mean["low"] is not None:
             error = [[mean["mean"] - mean["low"]], [mean["high"] - mean["mean"]]]
             axes.errorbar(at[-1:], [mean["mean"]], error, color="black", capsize=3, linewidth=1)
@@ -48,11 +55,13 @@ def _by_person(summary: dict[str, Any], modes: Sequence[str], path: Path) -> Pat
     axes.axvline(len(people) - 0.5, color="#cccccc", linewidth=1)
     axes.set_xticks(range(len(people) + 1), [*people, "mean"])
     axes.set_ylim(0, 1)
-    axes.set_ylabel("accuracy on the session's last part")
+    axes.set_ylabel(
+        "accuracy on the later sessions" if summary["study"] == "newcomer" else "accuracy on the session's last part"
+    )
     axes.set_title(
         f"{summary['data']}, {summary['study']}: dots are seeds, bar of the mean 95 % over people", fontsize=9
     )
-    axes.legend(ncols=len(modes), fontsize=8, loc="lower center", framealpha=0.9)
+    figure.legend(ncols=min(len(modes), 5), fontsize=8, loc="outside lower center")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=130)
     plt.close(figure)
