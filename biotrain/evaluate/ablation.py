@@ -53,6 +53,8 @@ VARIANTS: Mapping[str, Variant] = {
         policy=PolicySettings(first=Diet(_DEFAULT.first.recent, 0), refine=Diet(_DEFAULT.refine.recent, 0))
     ),
     "no replay of the first session": Variant(policy=PolicySettings(home_share=0.0)),
+    "four fifths of replay from the first session": Variant(policy=PolicySettings(home_share=0.8)),
+    "attempts in vain learn from no more": Variant(policy=PolicySettings(more=0)),
     "no check on older windows": Variant(policy=PolicySettings(control=0)),
     "one fit for each alert": Variant(policy=PolicySettings(every=_DEFAULT.longest_pause)),
     "refining where all is right, too": Variant(policy=PolicySettings(mend_only=False)),

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from biotrain.evaluate.detection import Make, delays, false_alarms_in_posture, false_alarms_shuffled
+from biotrain.evaluate.detection import Delays, Make, delays, false_alarms_in_posture, false_alarms_shuffled
+from biotrain.evaluate.summary import binomial_interval
 from biotrain.evaluate.traces import Said, Trace
 from device_agent.drift.combine import Rule
 from device_agent.drift.feature_distance import FeatureDetector
@@ -113,6 +114,17 @@ def watchers() -> dict[str, Make]:
     return found
 
 
+def _found(delays: Delays) -> dict[str, Any]:
+    low, high = binomial_interval(delays.found, delays.changes)
+    return {
+        "changes": delays.changes,
+        "recall": delays.recall,
+        "low": low,
+        "high": high,
+        "median_delay": delays.median_delay,
+    }
+
+
 def measure(name: str, make: Make, traces: Sequence[Trace]) -> dict[str, Any]:
     """River's measures of one watcher. Slow ones are shuffled for fewer windows."""
     windows_each = 200 if "kswin" in name or "monitor" in name else 2000
@@ -121,17 +133,17 @@ def measure(name: str, make: Make, traces: Sequence[Trace]) -> dict[str, Any]:
     posture = false_alarms_in_posture(make, traces)
     return {
         "name": name,
-        "cost_10": {"changes": small.changes, "recall": small.recall, "median_delay": small.median_delay},
-        "cost_20": {"changes": large.changes, "recall": large.recall, "median_delay": large.median_delay},
+        "cost_10": _found(small),
+        "cost_20": _found(large),
         "shuffled": {"windows": shuffled.windows, "alarms": shuffled.alarms, "between": shuffled.between},
         "posture": {"windows": posture.windows, "alarms": posture.alarms, "between": posture.between},
     }
 
 
 def detection_table(rows: Sequence[dict[str, Any]]) -> str:
-    """Recall within 60 windows and median delay, then windows between false alarms."""
+    """Recall within 60 windows with a binomial interval, and median delay; then windows between false alarms."""
     lines = [
-        "| detector | ≥ 10 points: found, median delay | ≥ 20 points: found, median delay "
+        "| detector | ≥ 10 points: found [95 %], median delay | ≥ 20 points: found [95 %], median delay "
         "| false alarms, shuffled | false alarms, one posture in order |",
         "|---|---|---|---|---|",
     ]
@@ -139,8 +151,9 @@ def detection_table(rows: Sequence[dict[str, Any]]) -> str:
         cells = [row["name"]]
         for which in ("cost_10", "cost_20"):
             found = row[which]
+            limits = f"[{100 * found['low']:.0f}, {100 * found['high']:.0f}]"
             delay = "–" if found["median_delay"] is None else f"{found['median_delay']:g}"
-            cells.append("–" if found["recall"] is None else f"{100 * found['recall']:.0f} %, {delay}")
+            cells.append("–" if found["recall"] is None else f"{100 * found['recall']:.0f} % {limits}, {delay}")
         for which in ("shuffled", "posture"):
             found = row[which]
             between = "none" if found["between"] is None else f"1 in {found['between']:,.0f}"

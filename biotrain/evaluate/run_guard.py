@@ -8,6 +8,7 @@ from typing import Any
 from biotrain.evaluate.guard_job import KINDS, GuardJob, read_guard, run_guard_job
 from biotrain.evaluate.run import Report, Request, write_report
 from biotrain.evaluate.study import run_jobs
+from biotrain.evaluate.summary import binomial_interval
 
 ALLOWED = 0.05
 
@@ -62,18 +63,6 @@ def summarize_guard(results: Sequence[dict[str, Any]], kind: str | None) -> dict
         "gain": sum(r["after"] - r["before"] for r in own) / unseen if unseen else None,
         "worst": min(((r["after"] - r["before"]) / r["unseen"] for r in own), default=None),
     }
-
-
-def binomial_interval(events: int, runs: int, level: float = 0.95) -> tuple[float, float]:
-    """Clopper and Pearson's: never covers less than it says."""
-    from scipy import stats
-
-    if not runs:
-        return 0.0, 1.0
-    tail = (1 - level) / 2
-    low = float(stats.beta.ppf(tail, events, runs - events + 1)) if events else 0.0
-    high = float(stats.beta.ppf(1 - tail, events + 1, runs - events)) if events < runs else 1.0
-    return low, high
 
 
 def guard_table(rows: Sequence[dict[str, Any]]) -> str:

@@ -145,3 +145,15 @@ def _points(found: dict[str, Any]) -> str:
     if found["low"] is None:
         return f"{100 * found['mean']:+.1f} points"
     return f"{100 * found['mean']:+.1f} points, 95 % interval {100 * found['low']:+.1f} to {100 * found['high']:+.1f}"
+
+
+def binomial_interval(events: int, runs: int, level: float = 0.95) -> tuple[float, float]:
+    """Clopper and Pearson's: never covers less than it says."""
+    from scipy import stats
+
+    if not runs:
+        return 0.0, 1.0
+    tail = (1 - level) / 2
+    low = float(stats.beta.ppf(tail, events, runs - events + 1)) if events else 0.0
+    high = float(stats.beta.ppf(1 - tail, events + 1, runs - events)) if events < runs else 1.0
+    return low, high

@@ -11,8 +11,9 @@ from biotrain.evaluate.ablation import VARIANTS
 from biotrain.evaluate.guard_job import KINDS, GuardJob, labels_of, parts, read_guard, run_guard_job
 from biotrain.evaluate.newcomer_job import NewcomerJob, losers, read_newcomers, run_newcomer_job
 from biotrain.evaluate.run_ablation import ablation_row, ablation_table
-from biotrain.evaluate.run_guard import binomial_interval, guard_table, summarize_guard
+from biotrain.evaluate.run_guard import guard_table, summarize_guard
 from biotrain.evaluate.settings import Tuning
+from biotrain.evaluate.summary import binomial_interval
 from biotrain.pretrain.settings import TrainingSettings
 from device_agent.drift.registry import ERROR_DETECTORS
 from device_agent.sources.dataset import open_dataset
