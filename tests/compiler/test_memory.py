@@ -164,3 +164,26 @@ def test_the_exact_search_puts_down_no_more_than_it_may():
     assert search(problem, 100, nodes=2) == ({"a": 0, "b": 8}, True)
     assert search(problem, 100, nodes=1) == (None, False)
     assert search(problem, 100, nodes=0) == (None, False)
+
+
+def test_what_is_decided_may_keep_the_rest_above_it():
+    """The buffer that sticks out is the first to be placed already: the others are tried before it."""
+    fixed = Buffer("fixed", "fixed", 12, 0, 2, offset=48)
+    problem = Problem((fixed, Buffer("a", "a", 60, 0, 2), Buffer("b", "b", 30, 0, 2)))
+    offsets, arena = solve(problem)
+    validate(problem, offsets, arena)
+    assert arena == 120  # of 102 bytes that live together
+    assert set(offsets) == {"fixed", "a", "b"}
+
+
+@pytest.mark.parametrize(("one", "other"), [(4, 12), (12, 4), (4, 4), (0, 8), (8, 0), (8, 16)])
+def test_the_validator_sees_every_overlap(one, other):
+    problem = Problem((Buffer("a", "a", 12, 0, 2), Buffer("b", "b", 12, 1, 3)))
+    with pytest.raises(AssertionError, match="live together"):
+        validate(problem, {"a": one, "b": other}, 100)
+
+
+def test_the_validator_lets_neighbours_be():
+    problem = Problem((Buffer("a", "a", 4, 0, 2), Buffer("b", "b", 4, 1, 3), Buffer("c", "c", 8, 2, 3)))
+    validate(problem, {"a": 4, "b": 0, "c": 4}, 12)
+    validate(problem, {"a": 4, "b": 8, "c": 0}, 12)
