@@ -122,7 +122,9 @@ def test_a_block_of_254_bytes_is_followed_by_another_one():
     assert cobs_encode(b"") == b"\1"
 
 
-@pytest.mark.parametrize("encoded", [b"\0", b"\1\0", b"\2", b"\3a", b"\1\4ab", b"\2a\5bcd", b"\2a\2", b"\xff" + b"a" * 253])
+@pytest.mark.parametrize(
+    "encoded", [b"\0", b"\1\0", b"\2", b"\3a", b"\1\4ab", b"\2a\5bcd", b"\2a\2", b"\xff" + b"a" * 253]
+)
 def test_blocks_that_cannot_be_are_refused(encoded):
     with pytest.raises(FrameError):
         cobs_decode(encoded)
