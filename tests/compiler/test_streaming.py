@@ -210,6 +210,7 @@ def test_the_first_layers_sums_hold_with_offsets_and_a_common_mode():
     assert_parity(ours.gradients, exact.gradients, single.gradients, "gradient")
 
 
+@pytest.mark.slow
 def test_a_budget_is_kept_at_the_lowest_cost_and_one_that_cannot_be_says_what_can():
     size = SIZES["mi-bminet"]
     windows = signal(size.channels, size.samples, size.classes)

@@ -27,6 +27,7 @@ def test_the_oracle_claims_where_sessions_begin_and_nowhere_else() -> None:
     assert [(c.window, c.since_window) for c in claims] == [(100 + AFTER - 1, 100), (300 + AFTER - 1, 300)]
 
 
+@pytest.mark.slow
 def test_a_stream_that_never_adapts_is_predicted_whole_and_without_training(small_set: Path, cache: Path) -> None:
     dataset = open_dataset(small_set)
     made = pretrain(OtherPeople(dataset, "sim1"), QUICK, cache)

@@ -147,6 +147,7 @@ def test_what_was_trained_is_not_trained_again_for_a_new_compiler(tmp_path: Path
     assert (again.plan, again.weights, again.cached) == (made.plan, made.weights, False)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     class Interrupted(Exception):
         pass

@@ -183,6 +183,7 @@ async def test_firmware_that_is_too_old_for_a_setting_is_named(local):
     assert len(local.info.build) == 12
 
 
+@pytest.mark.slow
 async def test_numbers_that_leave_all_bounds_end_the_fit_with_step_and_layer(local):
     for name in ("exact batch norm", "smoothing and class weights"):
         plan, weights = plan_of(CASES[name])
