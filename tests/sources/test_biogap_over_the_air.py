@@ -152,6 +152,7 @@ async def check(layout: str, address: str) -> None:
         assert np.abs(window.values - centred).max() <= 0.51 * window.scale.max(), number
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 async def test_a_board_on_a_serial_line(layout: str) -> None:
     cable = Cable()
@@ -164,6 +165,7 @@ async def test_a_board_on_a_serial_line(layout: str) -> None:
     assert bytes(board.heard) == b"\x14\x01\x00\x12\x13"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 async def test_a_board_over_bluetooth(layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ble, "from_address", lambda rest: ble.BleTransport(rest, backend=AirBoard))
