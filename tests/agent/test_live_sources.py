@@ -21,6 +21,9 @@ from tests.agent.real import model
 from tests.sources.test_lsl import playing
 from tests.wearable.conftest import Process
 
+#: Clocks: not for every quick run.
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("pylsl")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from device_agent.settings import AgentSettings
 from device_agent.start import run_agent
 from schemas.adaptation import Adaptation, Phase
@@ -10,6 +12,9 @@ from schemas.state import DeviceState, State
 from schemas.telemetry import Telemetry
 from tests.agent.conftest import Keeper
 from tests.agent.fake_wearable import Device
+
+#: A whole stream: not for every quick run.
+pytestmark = pytest.mark.slow
 
 
 async def test_drift_is_noticed_the_model_adapted_and_everything_stored(

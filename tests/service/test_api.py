@@ -20,6 +20,9 @@ from tests.service.devices import SenderWithLog
 from tests.service.story import KIND_OF, Published, Story, publish_form
 from tests.supervisors import SupervisorProcess
 
+#: A supervisor of its own: not for every quick run.
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Served:

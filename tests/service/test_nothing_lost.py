@@ -14,6 +14,9 @@ from tests.service.devices import SenderWithLog
 from tests.service.story import Published, Story
 from tests.supervisors import SupervisorProcess
 
+#: Processes: not for every quick run.
+pytestmark = pytest.mark.slow
+
 
 def stored_payloads(store: Path) -> dict[tuple[str, str, int, int], str]:
     with sqlite3.connect(store) as connection:

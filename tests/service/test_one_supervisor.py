@@ -11,6 +11,9 @@ import pytest
 from tests.brokers import Mosquitto
 from tests.supervisors import SupervisorProcess
 
+#: Processes: not for every quick run.
+pytestmark = pytest.mark.slow
+
 
 def test_a_second_supervisor_on_the_same_database_is_refused(
     tmp_path: Path, mosquitto: Mosquitto, supervisor: SupervisorProcess

@@ -18,6 +18,9 @@ from tests.service.devices import SenderWithLog
 from tests.service.story import Story
 from tests.supervisors import SupervisorProcess
 
+#: A supervisor of its own: not for every quick run.
+pytestmark = pytest.mark.slow
+
 #: For each operation; many more by hand: BIOTRAIN_FUZZ_REQUESTS=300 pytest tests/service/test_openapi.py -s
 REQUESTS = int(os.environ.get("BIOTRAIN_FUZZ_REQUESTS", "12"))
 

@@ -26,6 +26,9 @@ from schemas.weights import read_weights
 from tests.wearable.conftest import CHANNELS, CLASSES, QUICK, RATE_HZ, SAMPLES, make_window
 from tests.wearable.test_wearable import events_until
 
+#: Fits that run for seconds: not for every quick run.
+pytestmark = pytest.mark.slow
+
 COUNT = 21
 """Windows of a fit: two whole batches of 8 and a rest."""
 

@@ -20,6 +20,9 @@ from tests.wearable.conftest import CLASSES, QUICK, make_window
 from tests.wearable.lossy import LossyTransport
 from tests.wearable.test_wearable import events_until
 
+#: A link that loses a fifth: not for every quick run.
+pytestmark = pytest.mark.slow
+
 TIMING = replace(QUICK, retry_s=0.08, patience_s=60.0, push_patience_s=60.0, silence_s=20.0)
 COUNT = 6
 
