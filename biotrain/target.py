@@ -25,6 +25,11 @@ def must_fit(
         )
 
 
+def missing_l2(plan: CompiledPlan, room: Room) -> int:
+    """So many bytes of L2 are too few."""
+    return max(0, needs_of(read_plan(plan.file), len(plan.file)).l2 - room.l2)
+
+
 def _missing(plan: CompiledPlan, room: Room) -> list[str]:
     return too_small(needs_of(read_plan(plan.file), len(plan.file)), room)
 

@@ -12,20 +12,22 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from math import prod
 from typing import Any
 
 from schemas.errors import UserError
 from schemas.signature import DEVICE_CLASS_GAP9, SIGNATURE_BYTES, Signature, SignatureError, SignedKind, read_signature
 
 MAGIC = b"BTPL"
-VERSION = (2, 0)
+VERSION = (3, 0)
 NO_VIEW = 0xFFFF
 NO_FEATURES = 0xFFFFFFFF
 _HEADER = struct.Struct("<4sHHIIIIII32sIIIf8IIIIIIIII")
 _HEADER_BYTES = 256
 _SECTION = struct.Struct("<IIII")
-_VIEW = struct.Struct("<BBHI4I")
+_VIEW = struct.Struct("<BBHII4I")
 _STRIDES = struct.Struct("<4I")
+VIEW_BYTES = _VIEW.size
 
 
 class PlanError(UserError):
@@ -76,6 +78,10 @@ class _Section(IntEnum):
     STRIDES = 8
 
 
+#: Of a stride: it counts in odd rounds only, so that two parts take turns.
+TURNS = 1 << 31
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """A dense tensor at a fixed place; `strides` (bytes) move it with each loop around it."""
@@ -89,7 +95,13 @@ class View:
     def pack(self, strides: int) -> bytes:
         """`strides`: the number of its strides in their own section, from 1; 0 where it stays."""
         shape = (*self.shape, *(1,) * (4 - len(self.shape)))
-        return _VIEW.pack(self.region | self.type << 4, len(self.shape), strides, self.offset, *shape)
+        return _VIEW.pack(self.region | self.type << 4, len(self.shape), strides, self.offset, prod(shape), *shape)
+
+
+def read_view(views: bytes, index: int) -> View:
+    """Of a plan's section of views, without its strides."""
+    place, rank, _, offset, _, *shape = _VIEW.unpack_from(views, index * _VIEW.size)
+    return View(Region(place & 15), offset, tuple(shape[:rank]), (), ValueType(place >> 4))
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,8 +45,13 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "conv2d_input_gradient": Operation(18, ("dy", "weight", "dx"), ("dx",), _CONV),
     "linear_forward": Operation(19, ("x", "weight", "bias", "y"), ("y",), optional=("bias",)),
-    "linear_weight_gradient": Operation(20, ("x", "dy", "dweight", "dbias"), ("dweight", "dbias"), optional=("dbias",)),
-    "linear_input_gradient": Operation(21, ("dy", "weight", "dx"), ("dx",)),
+    "linear_backward": Operation(
+        20,
+        ("x", "dy", "weight", "dweight", "dbias", "dx"),
+        ("dweight", "dbias", "dx"),
+        optional=("x", "weight", "dweight", "dbias", "dx"),
+        in_place=("x", "dx"),
+    ),
     "group_norm_forward": Operation(
         22, ("x", "gamma", "beta", "statistics", "y"), ("statistics", "y"), ("groups",), ("eps",), in_place=("x", "y")
     ),
@@ -166,6 +171,18 @@ OPERATIONS: dict[str, Operation] = {
         ("dweight",),
         ("positions",),
     ),
+    # copies between memory levels that run beside the work
+    "copy_start": Operation(83, ("source", "target"), ("target",)),
+    "copy_ahead": Operation(84, ("source", "target"), ("target",)),
+    "copy_wait": Operation(85, ("x",), ()),
+    # convolutions whose input comes from L2 in stretches; `stage`: room for two of them
+    "staged_conv2d_forward": Operation(
+        86, ("x", "weight", "bias", "y", "stage"), ("y", "stage"), _CONV, optional=("bias",)
+    ),
+    "staged_conv2d_weight_gradient": Operation(
+        87, ("x", "dy", "dweight", "dbias", "stage"), ("dweight", "dbias", "stage"), _CONV, optional=("dbias",)
+    ),
+    "tap_norm_sums": Operation(82, ("p", "plain", "weight", "statistics", "sums"), ("sums",)),
     # ReLU and average pool behind such a norm
     "active_sums": Operation(73, ("x", "statistics", "y", "active", "counts"), ("active", "counts"), _POOL),
     "pooled_norm_sums": Operation(74, ("dy", "active", "counts", "sums"), ("sums",), _POOL),

@@ -25,7 +25,8 @@ def model_step(model: str, batch: int) -> dict[str, Any]:
     moved = sum(moved_bytes(network.plan, entry) for entry in (Entry.PREPROCESS, Entry.TRAIN))
     moved_a_sample = moved + moved_bytes(network.plan, Entry.UPDATE) / batch
     names = read_plan(network.plan).names
-    macs, stall = names["macs"], names["gap9"]["l2_stall_cycles_per_sample"]
+    macs, modelled = names["macs"], names["gap9"]
+    waiting = gap9.Waiting(modelled["l2_stall_cycles_per_sample"], modelled["copy_wait_cycles_per_sample"])
     cycles = gap9.cycles(path, meetings, macs["forward"] + macs["backward"] + macs["recompute"], moved_a_sample)
     how = f"instructions counted, {gap9.CORES} cores"
     return {
@@ -39,8 +40,8 @@ def model_step(model: str, batch: int) -> dict[str, Any]:
         },
         "meetings_per_sample": round(meetings),
         "moved_bytes_per_sample": round(moved_a_sample),
-        "gap9": asdict(gap9.at(gap9.FASTEST, cycles, stall, how)),
-        "gap9_thrifty": asdict(gap9.at(gap9.THRIFTIEST, cycles, stall, how)),
+        "gap9": asdict(gap9.at(gap9.FASTEST, cycles, waiting, how)),
+        "gap9_thrifty": asdict(gap9.at(gap9.THRIFTIEST, cycles, waiting, how)),
         "cycles_per_instruction": gap9.CYCLES_PER_INSTRUCTION,
         "errors": [fit.report() for fit in gap9.against_published()],
     }

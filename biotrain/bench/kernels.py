@@ -27,7 +27,7 @@ class KernelCost:
     of_pass: dict[str, float]
 
     def per_mac(self) -> dict[str, float]:
-        return {name: round(cost / self.layer.macs, 4) for name, cost in self.of_pass.items()}
+        return {name: round(cost / self.layer.macs_of(name), 4) for name, cost in self.of_pass.items()}
 
 
 def count_kernels(layers: Sequence[Layer], watch: Callable[[int, int], None] = lambda *_: None) -> list[KernelCost]:

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 from schemas.errors import UserError
 
-PASSES = ("forward", "weight_gradient", "input_gradient")
+CONVOLUTION = ("forward", "weight_gradient", "input_gradient")
+LINEAR = ("forward", "backward")
+"""A linear layer has one operation for both gradients."""
+PASSES = (*CONVOLUTION, *LINEAR[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +26,16 @@ class Layer:
     y: tuple[int, ...]
     settings: tuple[int, ...] = ()
     bias: bool = False
-    passes: tuple[str, ...] = PASSES
+    passes: tuple[str, ...] = CONVOLUTION
 
     @property
     def macs(self) -> int:
-        """Of each pass."""
+        """Of the forward pass, and of each gradient."""
         return math.prod(self.y) * math.prod(self.weight[1:])
+
+    def macs_of(self, which: str) -> int:
+        """Of a pass: `backward` makes both gradients."""
+        return 2 * self.macs if which == "backward" else self.macs
 
 
 REFERENCE = Layer(
@@ -64,7 +71,9 @@ def layers_of(models: Sequence[str]) -> list[Layer]:
             settings = tuple(int(op.attributes[name]) for name in OPERATIONS[op.kind].integers)
             kind = op.kind.removesuffix("_forward")
             name = f"{model} {op.layer}: {'x'.join(map(str, weight))}, {_sizes(x)} -> {_sizes(y)}"
-            passes = PASSES[:2] if first else PASSES  # nobody asks for the gradient of the windows
+            passes = LINEAR if kind == "linear" else CONVOLUTION
+            if first:
+                passes = passes[:2]  # nobody asks for the gradient of the windows
             layer = Layer(name, kind, x, weight, y, settings, op.optional("bias") is not None, passes)
             found.setdefault((kind, x, weight, settings), layer)
             first = False

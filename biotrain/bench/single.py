@@ -21,11 +21,13 @@ def single_plan(layer: Layer, which: str | None) -> bytes:
     loss = places.add(Region.SCALARS, (1,))
     x, y = places.add(Region.ARENA, layer.x), places.add(Region.ARENA, layer.y)
     weight, bias = places.add(Region.WEIGHTS, layer.weight), places.add(Region.WEIGHTS, layer.weight[:1])
+    dx = places.add(Region.ARENA, layer.x)
     dweight, dbias = places.add(Region.GRADIENTS, layer.weight), places.add(Region.GRADIENTS, layer.weight[:1])
     operands = {
         "forward": (x, weight, bias if layer.bias else NO_VIEW, y),
         "weight_gradient": (x, y, dweight, dbias if layer.bias else NO_VIEW),
         "input_gradient": (y, weight, x),
+        "backward": (x, y, weight, dweight, dbias if layer.bias else NO_VIEW, dx),
     }
     end = struct.pack("<I", END)
     work = b"" if which is None else _instruction(f"{layer.kind}_{which}", operands[which], layer.settings)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from device_agent.compiler.compile import CompiledPlan, Signal
 
-PASSES = ("capture", "normalise", "differentiate", "fuse", "narrow", "schedule", "place", "allocate")
+PASSES = ("capture", "normalise", "differentiate", "fuse", "narrow", "schedule", "stage", "place", "allocate")
 _UNITS = {"b": 1, "kb": 1_000, "mb": 1_000_000, "kib": 1_024, "mib": 1_048_576}
 
 
@@ -34,7 +34,8 @@ def main(
         str, typer.Option(help="The most that the training state may take, e.g. 300KB; left out: the best trade.")
     ] = "",
     target: Annotated[
-        str, typer.Option(help="A device that the plan must fit: gap9. Refused with what would have to change.")
+        str,
+        typer.Option(help="A device that the plan must fit: gap9. What L2 has no room for goes to L3; else refused."),
     ] = "",
     without: Annotated[
         str, typer.Option(help="Techniques that save memory and are not to be used: NAME,NAME; all for none of them.")
@@ -79,15 +80,19 @@ def main(
         raise UserError(f"there is no target {target!r}: choose {', '.join(TARGETS)}")
     limit = parse_bytes(budget) if budget else None
 
-    def compiled(batch: int, limit: int | None) -> tuple[CompiledPlan, dict[str, str]]:
+    def compiled(batch: int, limit: int | None, aside: int = 0) -> tuple[CompiledPlan, dict[str, str]]:
         return _compile(
-            model, mode, norm, batch, optimizer, input_size, sampling_rate, limit, without, activations, windows
+            model, mode, norm, batch, optimizer, input_size, sampling_rate, limit, without, activations, windows, aside
         )
 
     plan, texts = compiled(batch, limit)
     if target:
-        from biotrain.target import must_fit
+        from biotrain.target import missing_l2, must_fit
 
+        if (lacking := missing_l2(plan, TARGETS[target])) and lacking < plan.report["memory"]["arena_bytes"]:
+            beside = compiled(batch, limit, lacking)
+            if not missing_l2(beside[0], TARGETS[target]):
+                plan, texts = beside
         must_fit(plan, TARGETS[target], target, batch, lambda batch, limit: compiled(batch, limit)[0])
     if out is not None:
         from biotrain.files import write_whole
@@ -129,6 +134,7 @@ def _compile(
     without: str,
     activations: str,
     windows: str,
+    aside: int,
 ) -> tuple[CompiledPlan, dict[str, str]]:
     if find_spec("torch") is None:  # said once, in words, instead of wherever it is needed first
         raise UserError("compiling a model needs torch: install it with `pip install 'biotrain[torch]'`")
@@ -171,6 +177,7 @@ def _compile(
         techniques=ALL - left_out,
         activations=Activations(activations),
         windows=Windows(windows),
+        aside=aside,
         watch=texts.__setitem__,
     )
     return plan, texts
@@ -233,7 +240,7 @@ def _picture(plan: CompiledPlan, without_reuse: bool) -> str:
     report, arena = plan.report, plan.arena
     problem, offsets = arena.together()
     memory = report["memory"]
-    besides = memory["total_bytes"] - memory["arena_bytes"] - memory["l1_bytes"]
+    besides = memory["total_bytes"] - memory["arena_bytes"] - memory["l1_bytes"] - memory["l3_bytes"]
     title = f"{report['model']}: memory over one training step ({report['norm']} norm, {report['mode']})"
     l1_from = arena.bytes if arena.l1_bytes else 0
     return draw_timeline(problem, offsets, arena.labels, title, besides, without_reuse, l1_from)
@@ -302,27 +309,35 @@ def _print_table(report: dict[str, Any], file_bytes: int) -> None:
         ("forward", macs["forward"], "multiply-accumulates a window"),
         ("computed again", macs["recompute"], "multiply-accumulates a window"),
         ("backward", macs["backward"], "multiply-accumulates a window"),
-        ("training state in L2, at its peak", memory["total_bytes"], "bytes"),
+        ("training state, at its peak", memory["total_bytes"], "bytes"),
         ("  weights", memory["weights_bytes"], "bytes"),
         ("  gradients", memory["gradients_bytes"], "bytes"),
         ("  optimiser", memory["optimizer_bytes"], "bytes"),
         ("  arena", memory["arena_bytes"], "bytes"),
         ("  in L1 from one operation to the next", memory["l1_bytes"], "bytes"),
+        ("  in L3, read there in place", memory["l3_bytes"], "bytes"),
         ("  arena, lower bound", memory["arena_lower_bound_bytes"], f"bytes{optimal}"),
         ("resident beside it", memory["resident_bytes"], "bytes"),
         ("plan file", file_bytes, "bytes"),
         ("operands in L1", report["traffic"]["l1_bytes"], "bytes a training window"),
         ("operands in L2", report["traffic"]["l2_bytes"], "bytes a training window"),
+        ("operands in L3", report["traffic"]["l3_bytes"], "bytes a training window"),
+        ("copied to and from L1", report["traffic"]["copied_bytes"], "bytes a training window"),
         ("GAP9 (model)", gap9["cycles_per_sample"], "cycles a training window"),
         ("  of these, waiting for L2", gap9["l2_stall_cycles_per_sample"], "cycles"),
-        ("  were DMA to bring it beside the work", gap9["cycles_with_dma_per_sample"], "cycles"),
+        ("  and for copies to and from L1", gap9["copy_wait_cycles_per_sample"], "cycles"),
+        ("  without either", gap9["cycles_with_dma_per_sample"], "cycles"),
         ("GAP9 (model)", gap9["samples_per_second"], "training windows a second"),
         ("GAP9 (model)", gap9["energy_mj_per_sample"], "mJ a window"),
     ]
     for name, value, unit in rows:
+        if "L3" in name and not value:
+            continue
         table.add_row(name, f"{value:,}", unit)
     console = Console()
     console.print(table)
     console.print(f"[dim]{gap9['basis']}[/dim]")
+    if memory["l3_bytes"]:
+        console.print("note: what lies in L3 is read through its window, at a cost that these cycles leave out")
     for note in report["notes"]:
         console.print(f"note: {note}", highlight=False)

@@ -34,7 +34,7 @@ class PolicySettings:
     the change: where a few windows make nothing better, more of them may."""
     refine: Diet = Diet(16, 64)
     """Afterwards, from the weights that the fit before has left: a few steps each."""
-    little: Diet = Diet(8, 24)
+    little: Diet = Diet(8, 40)
     """A cheaper refinement..."""
     few: int = 60
     """...while there are fewer labelled windows since the change than these: few labels carry a small change..."""

@@ -10,7 +10,7 @@ from device_agent.compiler.memory.exact import search
 from device_agent.compiler.memory.problem import Buffer, Problem
 from device_agent.compiler.memory.solver import solve
 from device_agent.compiler.memory.validator import validate
-from device_agent.compiler.place import place_in_l1, take_back
+from device_agent.compiler.place import L1_BYTES, place_in_l1, put_aside, take_back
 from device_agent.compiler.schedule import lifetimes
 from schemas.plan import Region
 
@@ -28,6 +28,7 @@ class Arena:
     l1_bytes: int
     l1: Problem[Storage]
     """Of the training program: what lies in L1."""
+    l3_bytes: int
     proven: bool = True
     """No smaller arena is possible: it is the lower bound, or an exact search has tried everything."""
 
@@ -42,11 +43,15 @@ def allocate_arena(
     programs: list[Program],
     input_storage: Storage,
     batch: Storage | None = None,
-    l1: bool = True,
+    l1: int = L1_BYTES,
+    both: int | None = None,
+    aside: int = 0,
     placed: Callable[[], None] = lambda: None,
 ) -> Arena:
     """The programs run one after another, so they share the arena; the input window lies at its start in all.
 
+    `both`: bytes that L1 and L2 may take together, where parts of what lies in L2 are worked on in L1 already.
+    `l1`: bytes of it that may be filled. `aside`: so many bytes, and more, go from L2 to L3.
     `placed` is told when every storage has its level.
     With a `batch` of inputs that one lies at the start, and stays while windows are prepared for it (`programs[0]`).
     """
@@ -56,24 +61,35 @@ def allocate_arena(
     arenas, proven = [], True
     before = frozenset({input_storage} if batch is None else {input_storage, batch})
     if l1:
-        place_in_l1(programs, before)
+        place_in_l1(programs, before, l1, both, preparing_problem(programs[0], before, batch).lower_bound())
     l1_bytes = max(_offsets(lifetimes(program, Region.L1))[0] for program in programs)
-    if l1_bytes > max(lifetimes(program, Region.L1).lower_bound() for program in programs):
+    if both is None and l1_bytes > max(lifetimes(program, Region.L1).lower_bound() for program in programs):
         take_back(programs)  # it was counted on that everything finds a place
         l1_bytes = 0
+    if aside:
+        put_aside(programs, before, aside)
     placed()
+    l3_bytes = max(_offsets(lifetimes(program, Region.L3))[0] for program in programs)
     for program in programs:
         problem = lifetimes(program, Region.ARENA, before)
-        if batch is not None and program is programs[0]:
-            held = Buffer(batch, "inputs of the batch", batch.bytes, 0, len(program.ops) + 1, 0)
-            problem = Problem((held, *problem.buffers))
+        if program is programs[0]:
+            problem = preparing_problem(program, before, batch)
         size, optimal = _offsets(problem)
         proven = proven and optimal
         fast = lifetimes(program, Region.L1)
-        arenas.append(Arena(size, problem.lower_bound(), problem, _labels(program), l1_bytes, fast))
+        arenas.append(Arena(size, problem.lower_bound(), problem, _labels(program), l1_bytes, fast, l3_bytes))
     biggest = max(arenas, key=lambda arena: arena.bytes)
     bound = max(arena.lower_bound for arena in arenas)
     return replace(arenas[-1], bytes=biggest.bytes, lower_bound=bound, proven=proven or biggest.bytes == bound)
+
+
+def preparing_problem(program: Program, before: frozenset[Storage], batch: Storage | None) -> Problem[Storage]:
+    """Of the program that prepares a window: those of a batch that were prepared before it lie there as well."""
+    problem = lifetimes(program, Region.ARENA, before)
+    if batch is None:
+        return problem
+    held = Buffer(batch, "inputs of the batch", batch.bytes, 0, len(program.ops) + 1, 0)
+    return Problem((held, *problem.buffers))
 
 
 def _offsets(problem: Problem[Storage]) -> tuple[int, bool]:

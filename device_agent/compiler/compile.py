@@ -11,6 +11,7 @@ import numpy as np
 from device_agent.compiler.allocate import Arena, allocate_slots
 from device_agent.compiler.assemble import Task
 from device_agent.compiler.capture import capture
+from device_agent.compiler.copies import follow_copies
 from device_agent.compiler.differentiate import choose_trained, describe
 from device_agent.compiler.emit import Emitter
 from device_agent.compiler.errors import CompileError
@@ -119,11 +120,13 @@ def compile_model(
     techniques: frozenset[str] = ALL,
     activations: Activations = Activations.FLOAT32,
     windows: Windows = Windows.FLOAT32,
+    aside: int = 0,
     watch: Watcher = lambda name, text: None,
 ) -> CompiledPlan:
     """Compiles a module with input [N, 1, channels, samples] (or [N, *input_shape]) and output [N, classes].
 
     `activations` and `windows` may be kept in narrow form, and are then rounded (docs/arithmetic.md).
+    `aside`: so many bytes, where a device's L2 is too small, lie in L3.
     `budget` is the most that the training state may take, in bytes; `techniques` are those that may be used to save
     memory. The same module, signal and settings always give the same bytes. Raises CompileError.
     """
@@ -155,7 +158,7 @@ def compile_model(
     task = Task(
         graph, loss, class_weights, optimizer, batch, together, fused, bf16, round_all=all_of_them, counts=counts
     )
-    planned = plan_memory(task, preparing, budget, techniques, watch)
+    planned = plan_memory(task, preparing, budget, techniques, watch, aside)
     made, arena = planned.programs, planned.arena
     scalar_bytes = allocate_slots([made.infer, made.train], Region.SCALARS)
     watch("allocate", print_ops(made.train.ops))
@@ -217,10 +220,21 @@ def _emit(
         Region.SCALARS: scalar_bytes,
         Region.ARENA: arena.bytes,
         Region.L1: arena.l1_bytes,
+        Region.L3: arena.l3_bytes,
     }
-    total = weights + trained + kept + arena.bytes + arena.l1_bytes + scalar_bytes
-    moved = region_traffic(programs[Entry.TRAIN])
+    total = weights + trained + kept + arena.bytes + arena.l1_bytes + arena.l3_bytes + scalar_bytes
+    moved, copies = region_traffic(programs[Entry.TRAIN]), follow_copies(programs[Entry.TRAIN])
     forward, done = forward_macs(graph), count_macs(programs[Entry.TRAIN])
+    modelled = asdict(
+        estimate(
+            sum(by_layer(_weighed(programs, settings.batch)).values()),
+            meetings(_weighed(programs, settings.batch)),
+            done.forward + done.backward,
+            moved[Region.ARENA],
+            copies.bytes,
+            copies.waited,
+        )
+    )
     report = {
         "model": settings.name,
         "mode": settings.mode,
@@ -236,17 +250,15 @@ def _emit(
             "arena_bytes": arena.bytes,
             "arena_lower_bound_bytes": arena.lower_bound,
             "l1_bytes": arena.l1_bytes,
+            "l3_bytes": arena.l3_bytes,
         },
-        "traffic": {"l1_bytes": moved[Region.L1], "l2_bytes": moved[Region.ARENA]},
-        "gap9": asdict(
-            estimate(
-                sum(by_layer(_weighed(programs, settings.batch)).values()),
-                meetings(_weighed(programs, settings.batch)),
-                done.forward + done.backward,
-                moved[Region.L1],
-                moved[Region.ARENA],
-            )
-        ),
+        "traffic": {
+            "l1_bytes": moved[Region.L1],
+            "l2_bytes": moved[Region.ARENA],
+            "l3_bytes": moved[Region.L3],
+            "copied_bytes": copies.bytes,
+        },
+        "gap9": modelled,
     }
     if settings.activations is not Activations.FLOAT32:
         report |= {"activations": str(settings.activations), "narrowed": settings.narrowed}
@@ -262,6 +274,7 @@ def _emit(
         "unit": signal.unit,
         "parameters": parameters,
         **report,
+        "gap9": {name: value for name, value in modelled.items() if name != "basis"},  # words, for readers here
     }
     header = PlanHeader(
         model=settings.name,

@@ -10,7 +10,7 @@ from device_agent.compiler.batch import ASK_FOR_WINDOW, WHOLE_BATCH, whole_batch
 from device_agent.compiler.ir import END_LOOP as END_LOOP_MARK
 from device_agent.compiler.ir import LOOP as LOOP_MARK
 from device_agent.compiler.ir import LoopSpan, Op, Program, Value
-from schemas.plan import NO_VIEW, View
+from schemas.plan import NO_VIEW, TURNS, View
 from schemas.plan_operations import END, END_LOOP, LOOP, OPERATIONS, WINDOW
 
 
@@ -56,7 +56,7 @@ class Emitter:
                 if value.step:
                     raise AssertionError(f"{value}: a part of a batch is not dense")
                 shape = whole_batch_shape(value, batch)
-            placed[value] = self.view(value, shape, tuple(loop.stride(value) for loop in loops))
+            placed[value] = self.view(value, shape, tuple(_stride(loop, value) for loop in loops))
         in_window = bool(loops) and loops[-1].windows
         mark = struct.pack("<I", WINDOW) if in_window and op.kind in ASK_FOR_WINDOW else b""
         return mark + self._instruction(op, placed)
@@ -73,3 +73,8 @@ class Emitter:
         immediates += b"".join(struct.pack("<f", op.attributes[name]) for name in spec.floats)
         head = spec.number | len(views) << 8 | (len(immediates) // 4) << 16
         return struct.pack(f"<I{len(padded)}H", head, *padded) + immediates
+
+
+def _stride(loop: LoopSpan, value: Value) -> int:
+    stride = loop.stride(value)
+    return stride | TURNS if value.turns and not loop.windows else stride

@@ -69,11 +69,13 @@ class Gap9Estimate:
 
     frequency_hz: int
     cycles_per_sample: int
-    """As the firmware runs: what lies in L2 is read in place, and cores wait for it."""
+    """As the firmware runs."""
     l2_stall_cycles_per_sample: int
-    """Of these, the waiting."""
+    """Of these, waiting for words of what is read where it lies, in L2."""
+    copy_wait_cycles_per_sample: int
+    """Of these, waiting for copies between L2 and L1 that take longer than the work beside them."""
     cycles_with_dma_per_sample: int
-    """Without it: were everything copied to L1 beside the work."""
+    """Without either: were everything copied to L1 beside the work."""
     samples_per_second: float
     power_mw: float
     energy_mj_per_sample: float
@@ -91,22 +93,34 @@ def l2_stall_cycles(read_or_written_bytes: float) -> int:
     return round(read_or_written_bytes / 4 * L2_STALL_CYCLES / CORES)
 
 
-def at(point: OperatingPoint, with_dma: float, stall: float, how: str) -> Gap9Estimate:
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Cycles of a training window in which cores wait for memory."""
+
+    for_l2: int
+    for_copies: int
+
+
+def at(point: OperatingPoint, with_dma: float, waiting: Waiting, how: str) -> Gap9Estimate:
     """Rate, power and energy at a clock; `how` the cycles of a sample came about."""
-    rate = point.frequency_hz / (with_dma + stall)
+    cycles = with_dma + waiting.for_l2 + waiting.for_copies
+    rate = point.frequency_hz / cycles
     power = power_mw(point)
-    basis = f"model: {how}; each operand in L2 read once, in place, at {L2_STALL_CYCLES} cycles a word"
+    basis = (
+        f"model: {how}; copies at {DMA_BYTES_PER_CYCLE} bytes a cycle beside the work; of what else lies in L2 each "
+        f"operand read once, in place, at {L2_STALL_CYCLES} cycles a word"
+    )
     return Gap9Estimate(
-        point.frequency_hz, round(with_dma + stall), round(stall), round(with_dma), round(rate, 1), round(power, 1),
-        round(power / rate, 4), basis,
+        point.frequency_hz, round(cycles), waiting.for_l2, waiting.for_copies, round(with_dma), round(rate, 1),
+        round(power, 1), round(power / rate, 4), basis,
     )  # fmt: skip
 
 
-def estimate(path: float, meetings: float, macs: int, l1_bytes: int, l2_bytes: int) -> Gap9Estimate:
+def estimate(path: float, meetings: float, macs: int, l2_bytes: int, copied_bytes: int, waited: float) -> Gap9Estimate:
     """One training window, from instructions that `instructions.py` estimates; nothing is counted."""
-    with_dma = cycles(path, meetings, macs, l1_bytes + l2_bytes)
+    with_dma = cycles(path, meetings, macs, l2_bytes + copied_bytes)
     how = "instructions estimated by operation (`biotrain bench gap9` counts them)"
-    return at(FASTEST, with_dma, l2_stall_cycles(l2_bytes), how)
+    return at(FASTEST, with_dma, Waiting(l2_stall_cycles(l2_bytes), round(waited)), how)
 
 
 @dataclass(frozen=True, slots=True)

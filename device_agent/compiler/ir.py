@@ -41,6 +41,8 @@ class Value:
     type: ValueType = ValueType.F32
     at: int = 0
     """Bytes from the beginning of its storage."""
+    turns: bool = False
+    """It moves by `step` in odd rounds only: two parts take turns."""
 
     @classmethod
     def new(cls, name: str, shape: tuple[int, ...], region: Region = Region.ARENA, offset: int | None = None) -> Value:

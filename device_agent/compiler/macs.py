@@ -31,9 +31,14 @@ def count_macs(program: Program) -> Macs:
             times.append(times[-1] * (1 if op.attributes["windows"] else int(op.attributes["rounds"])))
         elif op.kind == END_LOOP:
             times.pop()
+        elif op.kind == "linear_backward":
+            both = op.optional("dweight") is not None and op.optional("weight") is not None
+            share = times[-1] * count_op(op) // (2 if both else 1)
+            weight_gradient += share if op.optional("dweight") is not None else 0
+            input_gradient += share if op.optional("weight") is not None else 0
         elif op.kind.endswith("_input_gradient"):
             input_gradient += times[-1] * count_op(op)
-        elif op.kind.endswith("_weight_gradient") or op.kind == "tap_covariance":
+        elif op.kind.endswith("_weight_gradient") or op.kind in ("tap_covariance", "tap_norm_sums"):
             weight_gradient += times[-1] * count_op(op)
         else:
             forward += times[-1] * count_op(op)
@@ -50,6 +55,8 @@ def count_op(op: Op) -> int:
     if op.kind == "tap_covariance":
         taps = op.operand("covariance").shape[0]
         return taps * (taps + 1) // 2 * _positions(op)
+    if op.kind == "tap_norm_sums":
+        return op.operand("weight").bytes // 4
     if op.kind == "normed_weight_gradient":
         return op.operand("weight").bytes // 4 * op.operand("covariance").shape[0]
     return MACS[op.kind](op) if op.kind in MACS else 0

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from device_agent.compiler.allocate import Arena, allocate_arena, slot_bytes
+from device_agent.compiler.allocate import Arena, preparing_problem, slot_bytes
 from device_agent.compiler.assemble import Programs, Task, assemble
 from device_agent.compiler.differentiate import Streams, wanted_values
 from device_agent.compiler.errors import CompileError
-from device_agent.compiler.ir import Program, print_ops
+from device_agent.compiler.ir import Program
+from device_agent.compiler.levels import place_levels
 from device_agent.compiler.macs import count_macs, forward_macs
 from device_agent.compiler.schedule import lifetimes
 from device_agent.compiler.search import Choices, Search, Trial
 from device_agent.compiler.stream.chains import Chain, find_chains
 from device_agent.compiler.stream.choice import Choice, candidates, plain
 from schemas.plan import Region
+
+#: Working in L1 on parts of what lies in L2 is worth so much more of the training state, where no budget speaks.
+STAGING_ROOM = 1.07
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +38,10 @@ def plan_memory(
     budget: int | None,
     techniques: frozenset[str],
     watch: Callable[[str, str], None] = lambda name, text: None,
+    aside: int = 0,
 ) -> MemoryPlan:
-    """`watch` sees the chosen training program behind each of the passes that make it.
+    """`watch` sees the chosen training program behind each of the passes that make it; `aside`: so many bytes of L2 go
+    to L3.
 
     Raises CompileError when nothing fits the budget, with what stands in the way and the smallest one that works."""
     chosen = _choose(task, preparing, budget, techniques)
@@ -44,14 +50,9 @@ def plan_memory(
     if not chosen.fits:
         assert budget is not None
         raise CompileError(_too_small(budget, chosen.trial))
-    programs = assemble(chosen.task, chosen.streams, watch)
-    arena = allocate_arena(
-        [preparing, programs.infer, programs.train],
-        task.input.storage,
-        programs.inputs.storage if programs.inputs else None,
-        "l1" in techniques,
-        lambda: watch("place", print_ops(programs.train.ops)),
-    )
+    room = budget if budget is not None else int(chosen.trial.total_bytes * STAGING_ROOM)
+    most = room - chosen.trial.rest_bytes
+    programs, arena = place_levels(chosen.task, chosen.streams, preparing, techniques, most, aside, watch)
     return MemoryPlan(programs, arena, tuple(chain for chain, _ in chosen.streams), chosen.trial.choices)
 
 
@@ -79,7 +80,11 @@ def _choose(task: Task, preparing: Program, budget: int | None, techniques: froz
         made = assemble(task, list(zip(found, choices, strict=True)))
         before = frozenset({task.input.storage} | ({made.inputs.storage} if made.inputs else set()))
         programs = (preparing, made.infer, made.train)
-        problems = tuple(lifetimes(program, Region.ARENA, before) for program in programs)
+        batch = made.inputs.storage if made.inputs else None
+        problems = (
+            preparing_problem(preparing, before, batch),
+            *(lifetimes(program, Region.ARENA, before) for program in programs[1:]),
+        )
         arena = max(problem.lower_bound() for problem in problems)
         rest = besides + slot_bytes([made.infer, made.train], Region.SCALARS)
         macs = count_macs(made.train)

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from device_agent.compiler.ir import END_LOOP, LOOP, Op, Program, Storage
 from schemas.plan import Region
 
+#: What the DMA moves, and waits for it.
+COPIES = ("copy", "copy_start", "copy_ahead", "copy_wait")
+
 
 def runs(program: Program) -> Iterator[tuple[Op, int]]:
     """Operations, and how often each runs for one window."""
@@ -25,8 +28,11 @@ def storage_traffic(program: Program) -> Counter[Storage]:
     """Bytes of each storage that are read or written for one window."""
     found: Counter[Storage] = Counter()
     for op, times in runs(program):
+        if op.kind in COPIES:
+            continue
+        copied = op.operand("x") if op.kind.startswith("staged_") else None
         for value in op.operands:
-            if value is not None:
+            if value is not None and value is not copied:
                 found[value.storage] += times * value.bytes
     return found
 

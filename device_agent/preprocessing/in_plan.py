@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from device_agent.preprocessing.steps import Floats, Preprocessing
-from schemas.plan import Entry, PlanError, Region, plan_sections
+from schemas.plan import Entry, PlanError, Region, plan_sections, read_view
 from schemas.plan_operations import END, OPERATIONS
 
 _BY_NUMBER = {operation.number: (name, operation) for name, operation in OPERATIONS.items()}
-_VIEW = struct.Struct("<BBHI4I")
 
 
 def read_preprocessing(plan: bytes) -> Preprocessing:
@@ -23,11 +22,11 @@ def read_preprocessing(plan: bytes) -> Preprocessing:
     for name, views, immediates in _instructions(sections[f"code {Entry.PREPROCESS}"]):
 
         def constant(index: int, views: tuple[int, ...] = views) -> Floats:
-            region, rank, _, offset, *shape = _VIEW.unpack_from(sections["views"], views[index] * _VIEW.size)
-            if region != Region.CONST:
+            view = read_view(sections["views"], views[index])
+            if view.region != Region.CONST:
                 raise PlanError("the plan's preprocessing reads what is no constant")
-            count = int(np.prod(shape[:rank]))
-            return np.frombuffer(sections["constants"], "<f4", count, offset).reshape(shape[:rank]).copy()
+            count = int(np.prod(view.shape))
+            return np.frombuffer(sections["constants"], "<f4", count, view.offset).reshape(view.shape).copy()
 
         match name:
             case "decode_counts" | "log_forward":

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from biotrain.bench.kernels import time_kernels
-from biotrain.bench.layers import PASSES, REFERENCE, layers_of
+from biotrain.bench.layers import REFERENCE, layers_of
 from biotrain.bench.single import single_plan
 from biotrain.cli import main
 from device_agent.engine.engine import Engine
@@ -64,7 +64,7 @@ def test_each_distinct_layer_of_both_networks_is_measured_once():
     ]  # fmt: skip
     assert REFERENCE.macs == 1_785_856
     for layer in (REFERENCE, *layers):
-        for which in (None, *PASSES):
+        for which in (None, *layer.passes):
             Engine(single_plan(layer, which)).close()  # the verifier accepts it
 
 

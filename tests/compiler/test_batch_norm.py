@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -156,3 +159,13 @@ def test_a_model_without_batch_norm_trains_window_by_window():
     windows = random_windows(2, CHANNELS, SAMPLES, CLASSES)
     with Engine(batch_plan(network(nn.Conv2d(1, 2, (1, 3))), windows, CLASSES).file) as engine:
         assert engine.plan.header.batch == 1
+
+
+def test_the_smallest_budget_has_room_for_the_windows_that_are_prepared():
+    """What L1 takes from L2 is nothing saved where preparing the batch needs that much of L2 all the same."""
+    module = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(4 * 5, 5))
+    make = partial(compile_model, module, signal(4, 5, 5), name="small", norm=Norm.BATCH, batch=4)
+    with pytest.raises(CompileError, match="smallest that works") as refused:
+        make(budget=1)
+    smallest = int(re.search(r"smallest that works is ([\d,]+)", str(refused.value))[1].replace(",", ""))
+    assert make(budget=smallest).report["memory"]["total_bytes"] <= smallest

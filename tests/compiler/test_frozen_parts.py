@@ -35,7 +35,7 @@ def whole() -> CompiledPlan:
 
 def test_a_last_layer_alone_has_one_gradient_and_nothing_waits_for_it(whole):
     plan = plan_of("epidenet", Mode.LAST_LAYER)
-    assert gradients(plan) == {"linear_weight_gradient": {"classify"}}
+    assert gradients(plan) == {"linear_backward": {"classify"}}
     assert plan.report["macs"]["backward"] == 11 * 16
     kept = {layer.name: layer.kept_bytes for layer in plan.layers if layer.kept_bytes}
     assert set(kept) == {"mean"}, "the classifier's input"
@@ -47,7 +47,9 @@ def test_a_last_layer_alone_has_one_gradient_and_nothing_waits_for_it(whole):
 def test_norms_alone_need_no_weight_gradient_of_a_convolution(whole):
     plan = plan_of("epidenet", Mode.NORM_ONLY)
     found = gradients(plan)
-    assert not {"conv2d_weight_gradient", "linear_weight_gradient", "tap_covariance"} & set(found)
+    assert not {"conv2d_weight_gradient", "tap_covariance"} & set(found)
+    (classify,) = (op for op, _ in runs(plan.programs[1][0]) if op.kind == "linear_backward")
+    assert classify.optional("dweight") is None
     behind_the_first = {"block_2.0", "block_3.0", "block_4.0", "block_5.0"}
     assert found["conv2d_input_gradient"] == behind_the_first
     convolutions = sum(layer.macs for layer in plan.layers if layer.name in behind_the_first)

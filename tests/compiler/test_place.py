@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from device_agent.compiler.compile import compile_model
+from device_agent.compiler.memory_plan import STAGING_ROOM
 from device_agent.compiler.normalise import Norm
 from device_agent.compiler.place import L1_BYTES
 from device_agent.compiler.stream.choice import ALL
@@ -61,11 +62,11 @@ def test_much_of_what_the_papers_networks_touch_is_in_l1(name, norm):
         plan = compile_model(build_model(name), given, name=name, norm=norm, techniques=techniques)
         reports.append(plan.report)
     placed, plainly = reports
-    assert placed["memory"]["total_bytes"] == plainly["memory"]["total_bytes"]
+    assert placed["memory"]["total_bytes"] <= STAGING_ROOM * plainly["memory"]["total_bytes"]
     assert 0 < placed["memory"]["l1_bytes"] <= L1_BYTES
     everything = plainly["traffic"]["l2_bytes"]
     assert plainly["traffic"]["l1_bytes"] == 0
-    assert placed["traffic"]["l1_bytes"] + placed["traffic"]["l2_bytes"] == everything
+    assert placed["traffic"]["l1_bytes"] + placed["traffic"]["l2_bytes"] <= 1.2 * everything  # parts are read again
     least = {Norm.GROUP: 0.35, Norm.BATCH: 0.05}[norm]
     assert placed["traffic"]["l1_bytes"] > least * everything
     fewer = placed["gap9"]["l2_stall_cycles_per_sample"] / plainly["gap9"]["l2_stall_cycles_per_sample"]

@@ -61,7 +61,9 @@ def test_every_pass_can_be_printed(capsys):
         main(["plan", "epidenet-short", "--activations", "bf16-all", "--dump-ir", "place"])
     assert not ended.value.code
     assert capsys.readouterr().out.strip() == printed["place"]
-    assert len(set(printed.values())) == len(PASSES), "each of them does something"
+    assert printed["stage"] == printed["narrow"] or printed["stage"] == printed["schedule"], "it fits into L1"
+    others = [text for name, text in printed.items() if name != "stage"]
+    assert len(set(others)) == len(others), "each of them does something"
     assert "norm_relu_pool_forward" not in printed["differentiate"]
     assert "norm_relu_pool_forward" in printed["fuse"]
     assert "narrow" not in printed["fuse"]

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+import torch
 from torch import nn
 
 from biotrain.cli import main
 from biotrain.target import must_fit
 from device_agent.compiler.compile import compile_model
 from device_agent.compiler.normalise import Norm
+from device_agent.compiler.stream.choice import ALL
+from device_agent.engine.engine import CANDIDATE, Engine
 from schemas.errors import UserError
 from schemas.plan import read_plan
 from schemas.plan_room import GAP9, Room, needs_of, too_small, what_it_needs
-from tests.compiled import signal
+from tests.compiled import random_windows, signal
 
 
 def network() -> nn.Module:
@@ -79,10 +83,49 @@ def test_a_file_that_is_no_plan_has_a_length_at_least() -> None:
 def test_the_command_refuses_what_gap9_has_no_room_for(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     out = tmp_path / "too-large.plan"
     with pytest.raises(SystemExit) as ended:
-        main(["plan", "mi-bminet", "--norm", "batch", "--batch", "16", "--target", "gap9", "--out", str(out)])
+        main(["plan", "deep-convnet", "--target", "gap9", "--out", str(out)])
     assert ended.value.code == 2
-    assert re.search(r"does not fit gap9: it needs [\d,]+ bytes of L2 .* --batch \d+ works", capsys.readouterr().err)
+    assert re.search(r"does not fit gap9: it needs [\d,]+ bytes of L2 .* smaller network", capsys.readouterr().err)
     assert not out.exists()
     with pytest.raises(SystemExit) as ended:
         main(["plan", "epidenet", "--target", "gap9", "--json"])
     assert ended.value.code == 0
+
+
+@pytest.mark.slow
+def test_the_command_puts_into_l3_what_gap9_has_no_room_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["plan", "mi-bminet", "--norm", "batch", "--batch", "16", "--target", "gap9", "--json"])
+    assert ended.value.code == 0
+    memory = json.loads(capsys.readouterr().out)["memory"]
+    assert memory["l3_bytes"] > 0
+    assert memory["total_bytes"] - memory["l3_bytes"] - memory["l1_bytes"] + memory["weights_bytes"] < GAP9.l2
+
+
+@pytest.mark.parametrize("norm", [Norm.BATCH, Norm.GROUP])
+def test_what_lies_in_l3_trains_to_the_same_bits_and_is_counted(norm: Norm) -> None:
+    torch.manual_seed(3)
+    module, windows = network(), random_windows(4, 4, 100, 3)
+    weights, l3, l2 = [], [], []
+    for aside in (0, 3_000, 1_000_000):  # the last is more than there is: all goes that may
+        plan = compile_model(
+            module, signal(4, 100, 3), name="net", norm=norm, batch=4, input_shape=(4, 100), aside=aside,
+            techniques=ALL - {"l1"},
+        )  # fmt: skip
+        memory = plan.report["memory"]
+        with Engine(plan.file, plan.weights_file(module)) as engine:
+            engine.begin_fit()
+            if norm is Norm.BATCH:
+                engine.fit_batch(windows.counts, windows.scale, [int(label) for label in windows.labels])
+            else:
+                for counts, label in zip(windows.counts, windows.labels, strict=True):
+                    engine.fit_sample(counts, windows.scale, int(label))
+            engine.fit_step(0.05)
+            assert engine.training_bytes == memory["total_bytes"]
+            weights.append(engine.values(CANDIDATE))
+        l3.append(memory["l3_bytes"])
+        l2.append(memory["arena_bytes"])
+    assert len(set(weights)) == 1
+    assert l3[0] == 0 < l3[1] < l3[2]
+    assert l2[1] <= l2[0] - 3_000
+    assert l2[2] < l2[1]

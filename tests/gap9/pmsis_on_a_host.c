@@ -142,6 +142,10 @@ void pi_cl_dma_cmd(uint32_t ext, uint32_t loc, uint32_t size, pi_cl_dma_dir_e di
     if (dir == PI_CL_DMA_DIR_EXT2LOC) memcpy(near, far, size);
     else memcpy(far, near, size);
 }
+void pi_cl_dma_cmd_2d(uint32_t ext, uint32_t loc, uint32_t size, uint32_t stride, uint32_t length, pi_cl_dma_dir_e dir,
+                      pi_cl_dma_cmd_t *cmd) {
+    for (uint32_t done = 0; done < size; done += length, ext += stride) pi_cl_dma_cmd(ext, loc + done, length, dir, cmd);
+}
 void pi_cl_dma_cmd_wait(pi_cl_dma_cmd_t *cmd) { (void)cmd; }
 
 /* UART */

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,9 @@ from device_agent.preprocessing.steps import Preprocessing
 from schemas.plan import Entry, Region, View
 from schemas.plan_operations import OPERATIONS
 from tests.compiled import random_windows, randomise_norms, signal
+from tests.compiler import test_staging
 from tests.compiler.test_operators import Concatenated, Function, Residual, network, safe_log
+from tests.compiler.test_staging import l1_of, spatial_then_temporal
 from tests.compiler.test_streaming import Fixed
 from tests.runtime.handmade import Code, tiny_plan
 
@@ -40,6 +43,10 @@ class Case:
     settings: dict[str, object]
     choice: int | None = None
     """Which of its ways to stream each chain takes, in the place of what the planner would choose."""
+    l1: int | None = None
+    """Bytes of an L1 that is too small for the network."""
+    channels: int = CHANNELS
+    samples: int = SAMPLES
 
     def compiled(self) -> tuple[CompiledPlan, bytes]:
         torch.manual_seed(5)
@@ -48,7 +55,9 @@ class Case:
             if self.choice is not None:
                 patch.setattr(memory_plan, "Search", Fixed)
                 patch.setattr(Fixed, "number", self.choice)
-            plan = compile_model(module, signal(CHANNELS, SAMPLES, CLASSES), name="test", batch=BATCH, **self.settings)
+            given = signal(self.channels, self.samples, CLASSES)
+            with nullcontext() if self.l1 is None else l1_of(self.l1):
+                plan = compile_model(module, given, name="test", batch=BATCH, **self.settings)
         return plan, plan.weights_file(module)
 
 
@@ -132,22 +141,36 @@ CASES |= {
         lambda: network(_conv(), nn.BatchNorm2d(4), nn.ELU()), {"norm": Norm.BATCH, "windows": Form.INT16}
     ),
 }
+CASES |= {
+    f"an L1 of {size} bytes": Case(
+        lambda: spatial_then_temporal(CLASSES),
+        {},
+        l1=size,
+        channels=test_staging.CHANNELS,
+        samples=test_staging.SAMPLES,
+    )
+    for size in (6_000, 15_000)
+}
+CASES["an L2 that is too small"] = Case(_streamed, {"aside": 1_000})
 CASES |= {f"streamed, way {number}": Case(_streamed, {}, number) for number in (3, 23, 57)}
 
 
 def copying_plan() -> bytes:
-    """By hand, as the compiler has no tiles yet: the input goes through L1 in two pieces."""
+    """By hand, as the compiler writes no plain copies: the input goes through L1 in two pieces."""
     piece, tile = View(Region.ARENA, 0, (1, 8), (32,)), View(Region.L1, 0, (1, 8))
     there = View(Region.ARENA, 128, (1, 8), (32,))
     whole = View(Region.ARENA, 128, (2, 8))
     train = Code().loop(2).run("copy", 11, 12).run("copy", 12, 13).end_loop()
-    train.run("linear_forward", 14, 1, 2, 3).run("cross_entropy", 3, 5, 4).run("linear_weight_gradient", 14, 4, 6, 7)
+    train.run("linear_forward", 14, 1, 2, 3).run("cross_entropy", 3, 5, 4)
+    train.run("linear_backward", 14, 4, None, 6, 7, None)
     return tiny_plan(more_views=(piece, tile, there, whole), train=train)
 
 
-def windows_of(plan_classes: int = CLASSES) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def windows_of(
+    plan_classes: int = CLASSES, channels: int = CHANNELS, samples: int = SAMPLES
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """counts, scale, labels"""
-    windows = random_windows(2 * BATCH, CHANNELS, SAMPLES, plan_classes, seed=3)
+    windows = random_windows(2 * BATCH, channels, samples, plan_classes, seed=3)
     return windows.counts, windows.scale, windows.labels
 
 

@@ -13,6 +13,7 @@ from schemas.weights import Origin, Weights
 from tests.compiled import random_windows
 from tests.riscv.networks import BATCH, CASES, copying_plan, operations_of, windows_of
 
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
 RUN = TrainingRun(steps=2, batch=BATCH, dropout_seed=7, learning_rate=0.02, nesterov=True, clip_norm=1.0)
 TRAINING = (Entry.PREPROCESS, Entry.TRAIN, Entry.UPDATE)
 
@@ -45,7 +46,7 @@ def test_each_operation_is_in_one_of_the_networks():
 @pytest.mark.parametrize("name", CASES)
 def test_a_networks_steps_are_the_same_bits(training_image, name):
     plan, weights = CASES[name].compiled()
-    counts, scale, labels = windows_of()
+    counts, scale, labels = windows_of(channels=CASES[name].channels, samples=CASES[name].samples)
     values, losses = on_the_host(plan.file, weights, counts, scale, labels)
     assert np.isfinite(losses).all()
     for cores in (1, 4):

@@ -75,7 +75,7 @@ def tiny_plan(
         training_bytes=136 * 3 + arena + 16,
     )
     usual = Code().run("linear_forward", 0, 1, 2, 3).run("cross_entropy", 3, 5, 4)
-    usual.run("linear_weight_gradient", 0, 4, 6, 7)
+    usual.run("linear_backward", 0, 4, None, 6, 7, None)
     code = {
         Entry.PREPROCESS: Code().run("decode_counts", 0).end(),
         Entry.INFER: (infer or Code().run("linear_forward", 0, 1, 2, 3)).end(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from biotrain.bench.layers import PASSES, REFERENCE, Layer
+from biotrain.bench.layers import CONVOLUTION, LINEAR, REFERENCE, Layer
 from biotrain.bench.single import single_plan
 from device_agent.engine.engine import CANDIDATE, KERNEL_SETS, Engine
 from schemas.plan import Region
@@ -27,6 +27,8 @@ LAYERS = [
     conv((16, 2, 5), 16, (2, 1)),
     conv((16, 1, 5), 16, (1, 1), bias=True),
     conv((4, 2, 5), 12, (2, 1)),  # products of matrices: five positions, several rows, sums of no whole four
+    conv((8, 1, 5), 8, (1, 1)),
+    conv((8, 2, 5), 8, (2, 1), stride=(2, 1)),  # as high as the map, and with a stride all the same
     conv((6, 3, 11), 8, (1, 1), bias=True),
     conv((3, 3, 77), 8, (3, 1)),
     conv((4, 3, 9), 4, (2, 1)),  # lower than the map
@@ -46,11 +48,18 @@ LAYERS = [
     conv((4, 1, 70), 4, (1, 9), (0, 0, 8, 0), dilation=(1, 3)),
     conv((4, 3, 41), 6, (3, 9), (1, 1, 4, 4), stride=(2, 2), bias=True),
     conv((3, 1, 12), 3, (1, 7), (0, 0, 1, 0), stride=(1, 3)),
-    Layer("", "linear", (928,), (2, 928), (2,), (), True),
-    Layer("", "linear", (16,), (11, 16), (11,), (), True),
-    Layer("", "linear", (16,), (3, 16), (3,)),
-    Layer("", "linear", (3, 19), (11, 19), (3, 11), (), True),
+    Layer("", "linear", (928,), (2, 928), (2,), (), True, LINEAR),
+    Layer("", "linear", (16,), (11, 16), (11,), (), True, LINEAR),
+    Layer("", "linear", (16,), (3, 16), (3,), passes=LINEAR),
+    Layer("", "linear", (3, 19), (11, 19), (3, 11), (), True, LINEAR),
 ]
+
+
+EACH = [(layer, which) for layer in LAYERS for which in layer.passes]
+
+
+def name_of(layer: Layer) -> str:
+    return "-".join(map(str, layer.x + layer.weight[:1] + layer.weight[2:]))
 
 
 FAST = [kernels for kernels in KERNEL_SETS if kernels != "plain"]
@@ -74,10 +83,7 @@ def outcome(layer: Layer, which: str, kernels: str, seed: int = 0) -> tuple[byte
 
 
 @pytest.mark.parametrize("kernels", FAST)
-@pytest.mark.parametrize("which", PASSES)
-@pytest.mark.parametrize(
-    "layer", LAYERS, ids=lambda layer: "-".join(map(str, layer.x + layer.weight[:1] + layer.weight[2:]))
-)
+@pytest.mark.parametrize(("layer", "which"), EACH, ids=[f"{name_of(layer)}-{which}" for layer, which in EACH])
 def test_every_set_of_kernels_gives_the_bits_of_the_plain_loops(layer, which, kernels):
     assert outcome(layer, which, kernels) == outcome(layer, which, "plain")
 
@@ -112,5 +118,5 @@ def test_any_convolution_gives_the_same_bits_and_writes_nowhere_else(kernels):
     rng = np.random.default_rng(1)
     for number in range(150):
         layer = random_layer(rng)
-        for which in PASSES:
+        for which in CONVOLUTION:
             assert outcome(layer, which, kernels, number) == outcome(layer, which, "plain", number), (which, layer)

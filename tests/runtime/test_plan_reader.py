@@ -56,9 +56,9 @@ def test_a_plan_with_any_byte_altered_is_refused(plan):
 
 def test_a_plan_of_another_version_is_named_as_such(plan):
     newer = bytearray(plan)
-    struct.pack_into("<H", newer, 4, 3)
+    struct.pack_into("<H", newer, 4, 4)
     assert refused(resealed(newer)) == "BT_BAD_VERSION"
-    with pytest.raises(PlanError, match=r"format version 3\.0, this biotrain reads 2"):
+    with pytest.raises(PlanError, match=r"format version 4\.0, this biotrain reads 3"):
         read_plan(bytes(newer))
 
 

@@ -65,6 +65,8 @@ def _count(op: Op) -> int:
     weight, output = {
         "conv2d_forward": ("weight", "y"),
         "conv2d_weight_gradient": ("dweight", "dy"),
+        "staged_conv2d_forward": ("weight", "y"),
+        "staged_conv2d_weight_gradient": ("dweight", "dy"),
         "conv2d_input_gradient": ("weight", "dy"),
     }[op.kind]
     return math.prod(op.operand(output).shape) * math.prod(op.operand(weight).shape[1:])
@@ -75,5 +77,11 @@ OPERATOR = Operator(
         ("aten.conv2d.default", "aten.conv2d.padding", "aten.conv1d.default", "aten.conv1d.padding"), _capture
     ),
     backward={"conv2d_forward": _backward},
-    macs=dict.fromkeys(("conv2d_forward", "conv2d_weight_gradient", "conv2d_input_gradient"), _count),
+    macs=dict.fromkeys(
+        (
+            *("conv2d_forward", "conv2d_weight_gradient", "conv2d_input_gradient"),
+            *("staged_conv2d_forward", "staged_conv2d_weight_gradient"),
+        ),
+        _count,
+    ),
 )

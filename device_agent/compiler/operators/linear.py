@@ -17,21 +17,23 @@ def _capture(call: Call) -> Value:
 
 def _backward(op: Op, b: Backward) -> None:
     x, weight, bias, y = op.operand("x"), op.operand("weight"), op.optional("bias"), op.operand("y")
-    if b.accumulator(weight) or b.accumulator(bias):
-        accumulators = (b.accumulator_or_scratch(weight), b.accumulator(bias))
-        b.emit("linear_weight_gradient", x, b.gradient(y), *accumulators, of=op)
-    if x in b.wanted:
-        b.emit("linear_input_gradient", b.gradient(y), weight, b.new(x), of=op)
+    dweight, dbias, dx = b.accumulator(weight), b.accumulator(bias), b.new(x) if x in b.wanted else None
+    if dweight or dbias or dx:
+        reads = (x if dweight else None, b.gradient(y), weight if dx else None)
+        b.emit("linear_backward", *reads, dweight, dbias, dx, of=op)
 
 
-def _count(op: Op) -> int:
-    weight = op.operand("dweight" if op.kind == "linear_weight_gradient" else "weight")
-    output = op.operand("y" if op.kind == "linear_forward" else "dy")
-    return math.prod(output.shape) * weight.shape[1]
+def _forward_products(op: Op) -> int:
+    return math.prod(op.operand("y").shape) * op.operand("weight").shape[1]
+
+
+def _backward_products(op: Op) -> int:
+    both = (op.optional("dweight"), op.optional("weight"))
+    return sum(math.prod(op.operand("dy").shape) * weight.shape[1] for weight in both if weight is not None)
 
 
 OPERATOR = Operator(
     captures={"aten.linear.default": _capture},
     backward={"linear_forward": _backward},
-    macs=dict.fromkeys(("linear_forward", "linear_weight_gradient", "linear_input_gradient"), _count),
+    macs={"linear_forward": _forward_products, "linear_backward": _backward_products},
 )

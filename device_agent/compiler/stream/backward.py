@@ -43,6 +43,8 @@ class StreamedBackward:
         """Operations whose parameters have had their gradient."""
         self.lowest = self._lowest()
         self.sums_over_taps: Value | None = None
+        self.sums_of_gradient: Value | None = None
+        """Of each channel behind the first norm, where the norm's own sums follow from those over taps."""
 
     def _lowest(self) -> int:
         """The first value of the chain whose gradient is needed."""
@@ -78,6 +80,9 @@ class StreamedBackward:
             if by_taps and weight is not None:
                 self.sums_over_taps = Value.new("sums over taps", weight.shape)
                 self._add([Op("zero", (self.sums_over_taps,), {}, op.layer)])
+                if self.chain.ops[at + 1].kind == CONV:  # behind a ReLU the norm's sums come with the gradient
+                    self.sums_of_gradient = Value.new("sums of gradient", (weight.shape[0],))
+                    self._add([Op("zero", (self.sums_of_gradient,), {}, op.layer)])
             seen = set(self.seen)
 
             def make(rounds: int) -> Sweep:
@@ -86,11 +91,13 @@ class StreamedBackward:
                 places = {} if whole_gradient is None else {at + 1: whole_gradient.part(rounds)}
                 rows = self._rows(sweep, places)
                 dy = self._gradient(at + 1, sweep, rows)
-                operands = (dy, sweep.need(at), sweep.part(statistics), sweep.part(sums))
-                sweep.ops.append(Op("norm_backward_sums", operands, {}, op.layer))
+                plain = self.sums_of_gradient and sweep.part(self.sums_of_gradient)
+                if plain is None:
+                    operands = (dy, sweep.need(at), sweep.part(statistics), sweep.part(sums))
+                    sweep.ops.append(Op("norm_backward_sums", operands, {}, op.layer))
                 if self.sums_over_taps is not None:
                     convolution = self.chain.ops[0]
-                    taps = (sweep.row(0), dy, sweep.part(self.sums_over_taps), None)
+                    taps = (sweep.row(0), dy, sweep.part(self.sums_over_taps), plain)
                     settings = dict(convolution.attributes)
                     sweep.ops.append(Op("conv2d_weight_gradient", taps, settings, convolution.layer))
                 return sweep
@@ -98,6 +105,9 @@ class StreamedBackward:
             self._run(make)
             if whole_gradient is not None:
                 self.gradients[at + 1] = whole_gradient
+            if self.sums_of_gradient is not None:
+                given = (self.sums_over_taps, self.sums_of_gradient, weight, statistics, sums)
+                self._add([Op("tap_norm_sums", given, {}, op.layer)])
         values = self.chain.values[at]
         settings = {"groups": op.attributes["groups"], "count": values.bytes // 4 // values.shape[0]}
         gamma, beta = op.operand("gamma"), op.operand("beta")

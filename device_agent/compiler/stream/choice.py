@@ -9,7 +9,18 @@ from itertools import product
 from device_agent.compiler.stream.chains import CONV, NORMS, Chain
 
 ALL = frozenset(
-    {"rounds", "drop", "transient", "pooled_sums", "first_layer", "gradients_twice", "drop_output", "fuse", "l1"}
+    {
+        "rounds",
+        "drop",
+        "transient",
+        "pooled_sums",
+        "first_layer",
+        "gradients_twice",
+        "drop_output",
+        "fuse",
+        "l1",
+        "staging",
+    }
 )
 """The techniques, by the names of their switches."""
 

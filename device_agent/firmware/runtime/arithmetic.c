@@ -134,3 +134,5 @@ float bt_erff(float x) {
     }
     return x < 0.0f ? -value : value;
 }
+
+uint32_t bt_window_key(uint32_t key, uint32_t counter) { return bt_hash_counter(key, counter); }

@@ -49,5 +49,7 @@ static inline uint32_t bt_hash_counter(uint32_t key, uint32_t counter) {
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return (uint32_t)((z ^ (z >> 31)) >> 32);
 }
+/* The same, for one window: called, not built in. */
+uint32_t bt_window_key(uint32_t key, uint32_t counter);
 
 #endif

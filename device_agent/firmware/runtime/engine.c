@@ -53,6 +53,7 @@ uint8_t *bt_engine_weights(bt_engine *engine, bt_bank bank) {
 static void run_entry(bt_engine *engine, bt_entry entry, bt_bank bank, const bt_run *run) {
     engine->region[BT_REGION_WEIGHTS] = bt_engine_weights(engine, bank);
     bt_run counted = *run;
+    counted.cores = bt_port_cores(engine->port);
     counted.touched = engine->counted >> entry & 1 ? NULL : engine->touched;
     engine->counted |= 1u << entry;
     counted.spent = engine->spent;
@@ -61,7 +62,7 @@ static void run_entry(bt_engine *engine, bt_entry entry, bt_bank bank, const bt_
 
 uint32_t bt_engine_training_bytes(const bt_engine *engine) {
     uint32_t sum = 0;
-    for (uint32_t r = BT_REGION_WEIGHTS; r <= BT_REGION_L1; r++) sum += engine->touched[r];
+    for (uint32_t r = BT_REGION_WEIGHTS; r < BT_REGION_COUNT; r++) sum += engine->touched[r];
     return engine->steps ? sum : engine->plan->training_bytes;
 }
 
@@ -92,9 +93,9 @@ static void describe(const bt_engine *engine, bt_prediction *out) {
     out->feature_count = 0;
     if (plan->features_view == UINT32_MAX) return;
     const bt_tensor features = bt_locate(plan, plan->features_view, engine->region);
-    if (features.count > BT_MAX_FEATURES) return;
-    out->feature_count = features.count;
-    memcpy(out->features, features.data, features.count * sizeof *features.data);
+    if (features.of->count > BT_MAX_FEATURES) return;
+    out->feature_count = features.of->count;
+    memcpy(out->features, features.data, features.of->count * sizeof *features.data);
 }
 
 bt_status bt_engine_infer(bt_engine *engine, bt_bank bank, bt_window window, bt_prediction *out) {
@@ -123,7 +124,7 @@ bt_status bt_fit_sample(bt_engine *engine, bt_window window, uint32_t label, flo
         .port = engine->port,
         .window = window,
         .label = label,
-        .dropout_key = bt_hash_counter(engine->dropout_seed, engine->samples_seen),
+        .dropout_key = bt_window_key(engine->dropout_seed, engine->samples_seen),
     };
     run_entry(engine, BT_ENTRY_PREPROCESS, BT_BANK_CANDIDATE, &run);
     run_entry(engine, BT_ENTRY_TRAIN, BT_BANK_CANDIDATE, &run);
@@ -131,7 +132,7 @@ bt_status bt_fit_sample(bt_engine *engine, bt_window window, uint32_t label, flo
     engine->samples_seen++;
     const bt_tensor losses = bt_locate(engine->plan, engine->plan->loss_view, engine->region);
     *loss = losses.data[0];
-    engine->weight += losses.count > 1 ? losses.data[1] : 1.0f;
+    engine->weight += losses.of->count > 1 ? losses.data[1] : 1.0f;
     return isfinite(*loss) ? BT_OK : BT_NOT_FINITE;
 }
 
@@ -142,7 +143,7 @@ static void prepare_batch(bt_engine *engine, const bt_window *windows, bt_fault 
     for (uint32_t b = 0; b < engine->plan->batch; b++) {
         const bt_run preparing = {.port = engine->port, .window = windows[b], .fault = fault};
         run_entry(engine, BT_ENTRY_PREPROCESS, BT_BANK_CANDIDATE, &preparing);
-        memmove(inputs.data + b * input.count, input.data, input.count * sizeof(float));
+        memmove(inputs.data + b * input.of->count, input.data, input.of->count * sizeof(float));
     }
 }
 
@@ -166,7 +167,7 @@ bt_status bt_fit_batch(bt_engine *engine, const bt_window *windows, const uint32
     };
     run_entry(engine, BT_ENTRY_TRAIN, BT_BANK_CANDIDATE, &run);
     const bt_tensor losses = bt_locate(plan, plan->loss_view, engine->region);
-    const uint32_t step = losses.count / plan->batch;
+    const uint32_t step = losses.of->count / plan->batch;
     float sum = 0.0f, weight = 0.0f;
     for (uint32_t b = 0; b < plan->batch; b++) {
         sum += losses.data[b * step];
@@ -190,7 +191,7 @@ bt_status bt_fit_find_fault(bt_engine *engine, const bt_window *windows, const u
         .port = engine->port,
         .window = windows[0],
         .label = labels[0],
-        .dropout_key = bt_hash_counter(engine->dropout_seed, first),
+        .dropout_key = bt_window_key(engine->dropout_seed, first),
         .labels = labels,
         .dropout_seed = engine->dropout_seed,
         .first_window = first,

@@ -10,6 +10,11 @@ typedef struct loop {
     uint32_t count, index;
 } loop;
 
+/* Immediates of an open plan as the words that they are. */
+static inline const uint32_t *words_at(const uint8_t *p) {
+    return (const uint32_t *)(const void *)__builtin_assume_aligned(p, 4);
+}
+
 /* Words of an open plan: it lies, and each of its sections begins, at a multiple of four. */
 static inline uint32_t word_at(const uint8_t *p) {
     uint32_t word;
@@ -17,100 +22,123 @@ static inline uint32_t word_at(const uint8_t *p) {
     return word;
 }
 
-/* The verifier has read every view already: here they are only taken apart, as fast as that goes. */
-static inline void locate(const bt_plan *plan, uint32_t view, uint8_t *const region[BT_REGION_COUNT], const loop *loops,
-                          uint32_t depth, bt_tensor *t) {
-    if (view == BT_NO_VIEW) {
-        *t = (bt_tensor){.data = NULL};
+const bt_view bt_no_view = {0};
+
+/* The verifier has read every view already: here they are only looked up, as fast as that goes. */
+static inline void locate(const bt_plan *plan, const bt_view *views, uint32_t index,
+                          uint8_t *const region[BT_REGION_COUNT], const loop *loops, const loop *inside, bt_tensor *t) {
+    if (index == BT_NO_VIEW) {
+        *t = (bt_tensor){NULL, &bt_no_view};
         return;
     }
-    const uint8_t *record = plan->views + view * BT_VIEW_BYTES;
-    const uint32_t head = word_at(record), strides = head >> 16, place = head & 15;
-    const uint32_t a = word_at(record + 8), b = word_at(record + 12), c = word_at(record + 16), d = word_at(record + 20);
-    uint32_t offset = word_at(record + 4);
-    if (strides) {
-        const uint8_t *stride = plan->strides + (strides - 1) * BT_STRIDES_BYTES;
-        for (const loop *l = loops; l != loops + depth; l++, stride += 4) offset += word_at(stride) * l->index;
+    const bt_view *of = views + index;
+    uint8_t *data = region[of->place & 15] + of->offset;
+    if (of->strides) {
+        const uint32_t *stride = words_at(plan->strides + (of->strides - 1) * BT_STRIDES_BYTES);
+        for (const loop *l = loops; l != inside; l++) {
+            const uint32_t by = *stride++;
+            data += by & BT_TURNS ? (by & ~BT_TURNS) * (l->index & 1) : by * l->index;
+        }
     }
-    *t = (bt_tensor){.data = (float *)(void *)(region[place] + offset), .rank = head >> 8 & 0xff,
-                     .count = a * b * c * d, /* they are 1 from the rank on */
-                     .region = (uint16_t)place, .type = head >> 4 & 15, .dims = {a, b, c, d}};
+    *t = (bt_tensor){(float *)(void *)data, of};
 }
 
 /* The operands of the instruction at `at`; returns where the next one lies. */
-static __attribute__((noinline)) const uint8_t *take_operands(const bt_plan *plan, const uint8_t *at,
+static inline __attribute__((always_inline)) const uint8_t *take_operands(const bt_plan *plan, const uint8_t *at,
                                                               uint8_t *const region[BT_REGION_COUNT],
-                                                              const loop *loops, uint32_t depth, bt_operands *o) {
-    const uint32_t views = at[1], immediates = at[2];
-    at += 4;
-    for (bt_tensor *t = o->view, *end = t + views; t != end; t++, at += 2) {
+                                                              const loop *loops, const loop *inside, bt_operands *o) {
+    const uint32_t count = at[1], immediates = at[2];
+    const bt_view *const views = bt_view_at(plan, 0);
+    const uint8_t *number = at + 4;
+    bt_tensor *const end = o->view + count;
+    at += 4 + ((2 * count + 2) & ~3u);
+    o->immediate = words_at(at);
+    at += 4 * immediates;
+    for (bt_tensor *t = o->view; t != end; t++, number += 2) {
         uint16_t view;
-        memcpy(&view, __builtin_assume_aligned(at, 2), sizeof view);
-        locate(plan, view, region, loops, depth, t);
+        memcpy(&view, __builtin_assume_aligned(number, 2), sizeof view);
+        locate(plan, views, view, region, loops, inside, t);
     }
-    at += 2 * (views & 1);
-    for (uint32_t i = 0; i < immediates; i++, at += 4) o->immediate[i] = word_at(at);
     return at;
 }
 
 bt_tensor bt_locate(const bt_plan *plan, uint32_t view, uint8_t *const region[BT_REGION_COUNT]) {
     bt_tensor t;
-    locate(plan, view, region, NULL, 0, &t);
+    locate(plan, bt_view_at(plan, 0), view, region, NULL, NULL, &t);
     return t;
 }
 
-static __attribute__((noinline)) void count_touched(uint32_t *touched, const bt_operands *o, uint32_t views, uint8_t *const region[BT_REGION_COUNT]) {
+static __attribute__((noinline)) void count_touched(uint32_t *touched, const bt_operands *o, uint32_t views,
+                                                    uint8_t *const region[BT_REGION_COUNT]) {
     for (uint32_t v = 0; v < views; v++) {
         const bt_tensor *t = &o->view[v];
-        if (!t->rank) continue;
-        const uint32_t from = (uint32_t)((const uint8_t *)t->data - region[t->region]);
+        if (!t->of->rank) continue;
+        const uint32_t from = (uint32_t)((const uint8_t *)t->data - region[bt_region_of(t)]);
         const uint32_t end = (from + bt_tensor_bytes(t) + 3) & ~3u; /* of narrow ones, too, whole words */
-        if (end > touched[t->region]) touched[t->region] = end;
+        if (end > touched[bt_region_of(t)]) touched[bt_region_of(t)] = end;
     }
 }
 
-static __attribute__((noinline, cold)) void look_for_fault(bt_fault *fault, const bt_operands *o, const bt_operation *operation, const uint8_t *weights) {
+static __attribute__((noinline, cold)) void look_for_fault(bt_fault *fault, const bt_operands *o,
+                                                           const bt_operation *operation, const uint8_t *weights) {
     for (uint32_t v = 0; v < operation->views; v++)
-        if (o->view[v].rank && o->view[v].region == BT_REGION_WEIGHTS)
+        if (o->view[v].of->rank && bt_region_of(&o->view[v]) == BT_REGION_WEIGHTS)
             fault->weights_offset = (uint32_t)((const uint8_t *)o->view[v].data - weights);
     for (uint32_t v = 0; v < operation->views; v++)
-        if (o->view[v].rank && o->view[v].type == BT_F32 && operation->writes >> v & 1)
-            for (uint32_t i = 0; i < o->view[v].count; i++)
+        if (o->view[v].of->rank && bt_type_of(&o->view[v]) == BT_F32 && operation->writes >> v & 1)
+            for (uint32_t i = 0; i < o->view[v].of->count; i++)
                 if (!isfinite(o->view[v].data[i])) fault->found = true;
+}
+
+/* An operation that somebody looks at. */
+static __attribute__((noinline)) void run_watched(const bt_operation *operation, const bt_operands *o, uint32_t code,
+                                                  uint8_t *const region[BT_REGION_COUNT]) {
+    const bt_run *run = o->run;
+    if (run->touched) count_touched(run->touched, o, operation->views, region);
+    const uint64_t before = run->spent ? bt_port_instructions(run->port) : 0;
+    operation->run(o);
+    if (run->spent) run->spent[code] += bt_port_instructions(run->port) - before;
+    if (run->fault && !run->fault->found) look_for_fault(run->fault, o, operation, region[BT_REGION_WEIGHTS]);
 }
 
 void bt_execute(const bt_plan *plan, bt_entry entry, uint8_t *const region[BT_REGION_COUNT],
                 const bt_operation *operations, const bt_run *run) {
-    loop loops[BT_MAX_LOOPS];
-    uint32_t depth = 0;
+    loop loops[BT_MAX_LOOPS], *inside = loops; /* behind the innermost one */
     bt_run current = *run; /* of the window that is being worked on */
+    const bool watched = run->touched || run->spent || run->fault;
+    bt_operands operands;
+    operands.run = &current;
     for (const uint8_t *at = plan->code[entry];;) {
         const uint32_t code = *at;
-        if (code == BT_OP_END) return;
-        if (code == BT_OP_LOOP) {
-            loops[depth++] = (loop){.start = at + 8, .count = word_at(at + 4), .index = 0};
+        if (code > BT_OP_WINDOW) {
+            loop *shifted = NULL;
+            if (code == BT_NUMBER_copy_ahead) {
+                shifted = inside - 1;
+                if (shifted->index + 1 == shifted->count) { /* no round is left to copy for */
+                    at += 8;
+                    continue;
+                }
+                shifted->index++;
+            }
+            at = take_operands(plan, at, region, loops, inside, &operands);
+            if (shifted) shifted->index--;
+            if (watched) run_watched(&operations[code], &operands, code, region);
+            else operations[code].run(&operands);
+        } else if (code == BT_OP_END) {
+            return;
+        } else if (code == BT_OP_LOOP) {
+            *inside++ = (loop){.start = at + 8, .count = word_at(at + 4), .index = 0};
             at += 8;
         } else if (code == BT_OP_END_LOOP) {
-            loop *innermost = &loops[depth - 1];
+            loop *innermost = inside - 1;
             at += 4;
             if (++innermost->index < innermost->count) at = innermost->start;
-            else depth--;
-        } else if (code == BT_OP_WINDOW) {
-            const uint32_t window = loops[depth - 1].index;
-            current.label = run->labels[window];
-            current.dropout_key = bt_hash_counter(run->dropout_seed, run->first_window + window);
-            at += 4;
+            else inside = innermost;
         } else {
-            bt_operands operands;
-            const uint32_t views = at[1];
-            at = take_operands(plan, at, region, loops, depth, &operands);
-            operands.run = &current;
-            if (run->touched) count_touched(run->touched, &operands, views, region);
-            const uint64_t before = run->spent ? bt_port_instructions(run->port) : 0;
-            operations[code].run(&operands);
-            if (run->spent) run->spent[code] += bt_port_instructions(run->port) - before;
-            if (run->fault && !run->fault->found)
-                look_for_fault(run->fault, &operands, &operations[code], region[BT_REGION_WEIGHTS]);
+            const uint32_t window = inside[-1].index;
+            current.label = run->labels[window];
+            current.dropout_key = bt_window_key(run->dropout_seed, run->first_window + window);
+            at += 4;
         }
     }
 }

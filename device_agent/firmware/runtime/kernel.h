@@ -20,7 +20,7 @@ BT_OPERATIONS(BT_DECLARE)
 /* The first n operands are there and have one shape: what element by element work needs. */
 static inline bool bt_elementwise(const bt_operands *o, uint32_t n) {
     for (uint32_t v = 0; v < n; v++)
-        if (!o->view[v].rank || !bt_same_shape(&o->view[0], &o->view[v])) return false;
+        if (!o->view[v].of->rank || !bt_same_shape(&o->view[0], &o->view[v])) return false;
     return true;
 }
 

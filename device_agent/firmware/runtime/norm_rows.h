@@ -20,9 +20,15 @@ void bt_four_sums(const float *const x[BT_FOUR], uint32_t n, float out[BT_FOUR])
 void bt_four_products(const float *const a[BT_FOUR], const float mean_a[BT_FOUR], const float *const b[BT_FOUR],
                       const float mean_b[BT_FOUR], uint32_t n, float out[BT_FOUR]);
 
-/* The same with the lanes dealt out to the cores: for few channels with long rows. b may be NULL for a sum of a. */
-#define bt_shared_product BT_JOIN(bt_shared_product, of, BT_KERNEL_SET)
-float bt_shared_product(bt_port *port, const float *a, float mean_a, const float *b, float mean_b, uint32_t n);
+/* Of few long rows, whose lanes are dealt out to the cores: sums of a, of (a - mean)^2, and of a (b - mean_b). Means and
+ * results of the rows are two values apart. */
+#define bt_shared_sums BT_JOIN(bt_shared_sums, of, BT_KERNEL_SET)
+#define bt_shared_squares BT_JOIN(bt_shared_squares, of, BT_KERNEL_SET)
+#define bt_shared_products BT_JOIN(bt_shared_products, of, BT_KERNEL_SET)
+void bt_shared_sums(bt_port *port, const float *a, uint32_t rows, uint32_t n, float *out);
+void bt_shared_squares(bt_port *port, const float *a, const float *mean, uint32_t rows, uint32_t n, float *out);
+void bt_shared_products(bt_port *port, const float *a, const float *b, const float *mean_b, uint32_t rows, uint32_t n,
+                        float *out);
 /* So few channels that cores would be idle. */
 static inline bool bt_few_rows(uint32_t channels, uint32_t n) {
     return BT_STRETCHES > 1 && channels < BT_STRETCHES && n >= 128;

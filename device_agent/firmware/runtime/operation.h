@@ -10,19 +10,37 @@
 
 #include "biotrain/engine.h"
 #include "operations.h"
+#include "plan_format.h"
 
 enum { BT_MAX_VIEWS = 8, BT_MAX_IMMEDIATES = 12, BT_MAX_RANK = 4, BT_MAX_LOOPS = 4 };
 enum { BT_NO_VIEW = 0xffff };
 /* How values lie in memory: plan files hold these numbers. */
 typedef enum bt_type { BT_F32 = 0, BT_I16, BT_BF16, BT_TYPES } bt_type;
 
-/* A dense tensor, last dimension fastest. An operand that the plan leaves out has rank 0 and no data. */
+/* A dense tensor's record, as it lies in the plan (docs/plan-format.md), last dimension fastest. */
+typedef struct bt_view {
+    uint8_t place; /* region, and type << 4 */
+    uint8_t rank;
+    uint16_t strides;
+    uint32_t offset, count;
+    uint32_t dims[BT_MAX_RANK]; /* 1 from the rank on */
+} bt_view;
+
+/* An operand. One that the plan leaves out has rank 0 and no data. */
 typedef struct bt_tensor {
     float *data; /* of another type than BT_F32: cast by the operations that know it */
-    uint32_t rank, count;
-    uint16_t region, type;
-    uint32_t dims[BT_MAX_RANK];
+    const bt_view *of;
 } bt_tensor;
+
+_Static_assert(sizeof(bt_view) == BT_VIEW_BYTES, "views lie in the plan as they are");
+extern const bt_view bt_no_view;
+
+/* Views of an open plan begin at a multiple of four. */
+static inline const bt_view *bt_view_at(const bt_plan *plan, uint32_t index) {
+    return (const bt_view *)(const void *)__builtin_assume_aligned(plan->views + index * sizeof(bt_view), 4);
+}
+static inline uint32_t bt_region_of(const bt_tensor *t) { return t->of->place & 15; }
+static inline uint32_t bt_type_of(const bt_tensor *t) { return t->of->place >> 4; }
 
 /* Where a number that is not finite first came up. */
 typedef struct bt_fault {
@@ -33,6 +51,7 @@ typedef struct bt_fault {
 /* What is the same for all instructions of one run of an entry. */
 typedef struct bt_run {
     bt_port *port;
+    uint32_t cores; /* of the port */
     bt_window window;      /* decode_counts */
     uint32_t label;        /* cross_entropy */
     bt_optimizer optimizer; /* sgd, adam */
@@ -49,19 +68,18 @@ typedef struct bt_run {
 
 typedef struct bt_operands {
     bt_tensor view[BT_MAX_VIEWS];
-    uint32_t immediate[BT_MAX_IMMEDIATES];
+    const uint32_t *immediate; /* in the plan */
     const bt_run *run;
 } bt_operands;
 
 typedef struct bt_operation {
-    const char *name;
     uint8_t views, immediates, writes;
     bool (*check)(const bt_operands *operands); /* shapes and immediates make sense together */
     void (*run)(const bt_operands *operands);   /* may rely on what check found */
 } bt_operation;
 
 /* One table per set of kernels; entries that are no operation are zero. */
-enum { BT_TABLE_SIZE = 128 };
+enum { BT_TABLE_SIZE = BT_NUMBERS_END };
 typedef const bt_operation bt_operation_table[BT_TABLE_SIZE];
 extern bt_operation_table bt_operations_base;
 extern bt_operation_table bt_operations_v3; /* AVX2 and FMA */
@@ -85,16 +103,16 @@ static inline float bt_float_bits(uint32_t bits) {
 
 static inline bool bt_shape_is(const bt_tensor *t, uint32_t rank, uint32_t d0, uint32_t d1, uint32_t d2, uint32_t d3) {
     const uint32_t want[BT_MAX_RANK] = {d0, d1, d2, d3};
-    if (t->rank != rank) return false;
+    if (t->of->rank != rank) return false;
     for (uint32_t i = 0; i < rank; i++)
-        if (t->dims[i] != want[i]) return false;
+        if (t->of->dims[i] != want[i]) return false;
     return true;
 }
 
 static inline bool bt_same_shape(const bt_tensor *a, const bt_tensor *b) {
-    return bt_shape_is(a, b->rank, b->dims[0], b->dims[1], b->dims[2], b->dims[3]);
+    return bt_shape_is(a, b->of->rank, b->of->dims[0], b->of->dims[1], b->of->dims[2], b->of->dims[3]);
 }
 
-static inline uint32_t bt_tensor_bytes(const bt_tensor *t) { return t->count * (t->type == BT_F32 ? 4 : 2); }
+static inline uint32_t bt_tensor_bytes(const bt_tensor *t) { return t->of->count * (bt_type_of(t) == BT_F32 ? 4 : 2); }
 
 #endif

@@ -18,8 +18,7 @@ enum { BT_OP_END = 0, BT_OP_LOOP = 1, BT_OP_END_LOOP = 2, BT_OP_WINDOW = 3, BT_O
     X(conv2d_weight_gradient, 17, 4, 9, 0x0c)              \
     X(conv2d_input_gradient, 18, 3, 9, 0x04)               \
     X(linear_forward, 19, 4, 0, 0x08)                      \
-    X(linear_weight_gradient, 20, 4, 0, 0x0c)              \
-    X(linear_input_gradient, 21, 3, 0, 0x04)               \
+    X(linear_backward, 20, 6, 0, 0x38)                     \
     X(group_norm_forward, 22, 5, 2, 0x18)                  \
     X(group_norm_backward, 23, 7, 1, 0x70)                 \
     X(frozen_norm_forward, 24, 6, 1, 0x20)                 \
@@ -79,7 +78,13 @@ enum { BT_OP_END = 0, BT_OP_LOOP = 1, BT_OP_END_LOOP = 2, BT_OP_WINDOW = 3, BT_O
     X(narrow_bf16, 78, 2, 0, 0x03)                         \
     X(widen_bf16, 79, 2, 0, 0x02)                          \
     X(narrow_counts, 80, 3, 0, 0x06)                       \
-    X(widen_counts, 81, 3, 0, 0x04)
+    X(widen_counts, 81, 3, 0, 0x04)                        \
+    X(tap_norm_sums, 82, 5, 0, 0x10)                       \
+    X(copy_start, 83, 2, 0, 0x02)                          \
+    X(copy_ahead, 84, 2, 0, 0x02)                          \
+    X(copy_wait, 85, 1, 0, 0x00)                           \
+    X(staged_conv2d_forward, 86, 5, 9, 0x18)               \
+    X(staged_conv2d_weight_gradient, 87, 5, 9, 0x1c)
 
 #define BT_NUMBER_OF(name, number, views, immediates, writes) BT_NUMBER_##name = (number),
 enum { BT_OPERATIONS(BT_NUMBER_OF) BT_NUMBERS_END };

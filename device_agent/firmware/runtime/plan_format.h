@@ -3,7 +3,7 @@
 #define BIOTRAIN_PLAN_FORMAT_H
 
 enum {
-    BT_PLAN_MAJOR = 2,
+    BT_PLAN_MAJOR = 3,
     BT_PLAN_HEADER_BYTES = 256,
     BT_AT_MAGIC = 0,
     BT_AT_VERSION = 4, /* u16 major, u16 minor */
@@ -35,8 +35,12 @@ enum {
     BT_SECTION_CONSTANTS = 3,
     BT_SECTION_CODE = 4, /* 4 + entry */
     BT_SECTION_STRIDES = 8,
-    BT_VIEW_BYTES = 24,  /* region and type << 4 u8, rank u8, strides u16 (0: none, else from 1), offset u32, dims[4] u32 */
+    /* region and type << 4 u8, rank u8, strides u16 (0: none, else from 1), offset u32, values u32, dims[4] u32 */
+    BT_VIEW_BYTES = 28,
     BT_STRIDES_BYTES = 16 /* how far a view moves with each loop around it, [4] u32 */
 };
+
+/* Of a stride: it counts in odd rounds only, so that two parts take turns. */
+#define BT_TURNS 0x80000000u
 
 #endif

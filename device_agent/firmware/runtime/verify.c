@@ -28,45 +28,39 @@ bool bt_decode(const uint8_t *code, uint32_t words, uint32_t at, bt_instruction 
     return true;
 }
 
-static uint32_t width_of(const bt_tensor *t) { return t->type == BT_F32 ? 4 : 2; }
+static uint32_t width_of(const bt_tensor *t) { return bt_type_of(t) == BT_F32 ? 4 : 2; }
 
-bool bt_read_view(const bt_plan *plan, uint32_t index, bt_tensor *out, uint32_t *offset, uint32_t stride[BT_MAX_LOOPS]) {
-    memset(out, 0, sizeof *out);
-    if (index == BT_NO_VIEW) {
-        *offset = 0;
-        return true;
-    }
+bool bt_read_view(const bt_plan *plan, uint32_t index, bt_tensor *out, uint32_t stride[BT_MAX_LOOPS]) {
+    *out = (bt_tensor){NULL, &bt_no_view};
+    if (index == BT_NO_VIEW) return true;
     if (index >= plan->view_count) return false;
-    const uint8_t *record = plan->views + index * BT_VIEW_BYTES;
-    const uint32_t strides = bt_u16(record + 2);
-    out->region = record[0] & 15;
-    out->type = (uint16_t)(record[0] >> 4);
-    out->rank = record[1];
-    *offset = bt_u32(record + 4);
-    if (out->region >= BT_REGION_COUNT || out->type >= BT_TYPES || strides > plan->strides_count || out->rank < 1 || out->rank > BT_MAX_RANK) return false;
+    const bt_view *of = bt_view_at(plan, index);
+    out->of = of;
+    if (bt_region_of(out) >= BT_REGION_COUNT || bt_type_of(out) >= BT_TYPES || of->strides > plan->strides_count ||
+        of->rank < 1 || of->rank > BT_MAX_RANK)
+        return false;
     uint64_t count = 1;
     for (uint32_t i = 0; i < BT_MAX_RANK; i++) {
-        const uint32_t dim = bt_u32(record + 8 + 4 * i);
-        stride[i] = strides ? bt_u32(plan->strides + (strides - 1) * BT_STRIDES_BYTES + 4 * i) : 0;
-        if (i >= out->rank && dim != 1) return false;
+        const uint32_t dim = of->dims[i];
+        stride[i] = of->strides ? bt_u32(plan->strides + (of->strides - 1) * BT_STRIDES_BYTES + 4 * i) : 0;
+        if (i >= of->rank && dim != 1) return false;
         if (dim < 1 || dim > 1u << 24) return false;
-        out->dims[i] = dim;
         count *= dim;
         if (count > 1u << 26) return false;
     }
-    out->count = (uint32_t)count;
-    return *offset % width_of(out) == 0;
+    return count == of->count && of->offset % width_of(out) == 0;
 }
 
 /* The view stays inside its region in every iteration of the loops around it. */
-static bool view_fits(const bt_plan *plan, const bt_tensor *t, uint32_t offset, const uint32_t stride[BT_MAX_LOOPS],
+static bool view_fits(const bt_plan *plan, const bt_tensor *t, const uint32_t stride[BT_MAX_LOOPS],
                       const uint32_t *counts, uint32_t depth) {
-    uint64_t end = (uint64_t)offset + (uint64_t)width_of(t) * t->count;
+    uint64_t end = (uint64_t)t->of->offset + (uint64_t)width_of(t) * t->of->count;
     for (uint32_t d = 0; d < depth; d++) {
-        if (stride[d] % width_of(t)) return false;
-        end += (uint64_t)stride[d] * (counts[d] - 1);
+        const uint32_t by = stride[d] & ~BT_TURNS, most = stride[d] & BT_TURNS && counts[d] > 2 ? 2 : counts[d];
+        if (by % width_of(t)) return false;
+        end += (uint64_t)by * (most - 1);
     }
-    return end <= plan->region_bytes[t->region];
+    return end <= plan->region_bytes[bt_region_of(t)];
 }
 
 static bool may_write(uint32_t entry, uint32_t region) {
@@ -77,22 +71,21 @@ static bool may_write(uint32_t entry, uint32_t region) {
 /* About how many steps an operation takes: once over its operands, times what each output gathers. */
 static uint64_t work_of(const bt_instruction *in, const bt_tensor *view) {
     uint64_t once = 1, outputs = 0, gathered = 0;
-    for (uint32_t v = 0; v < in->views; v++) once += view[v].count;
+    for (uint32_t v = 0; v < in->views; v++) once += view[v].of->count;
     switch (in->code) {
-        case 11: outputs = view[2].count, gathered = view[1].dims[1]; break;                    /* mix_channels */
-        case 16: outputs = view[3].count, gathered = view[1].count / view[1].dims[0]; break;    /* conv2d */
-        case 17: outputs = view[1].count, gathered = view[2].count / view[2].dims[0]; break;
-        case 18: outputs = view[0].count, gathered = view[1].count / view[1].dims[0]; break;
-        case 19: outputs = view[3].count, gathered = view[1].dims[1]; break;                    /* linear */
-        case 20: outputs = view[1].count, gathered = view[2].dims[1]; break;
-        case 21: outputs = view[0].count, gathered = view[1].dims[1]; break;
+        case 11: outputs = view[2].of->count, gathered = view[1].of->dims[1]; break;                    /* mix_channels */
+        case 16: case 86: outputs = view[3].of->count, gathered = view[1].of->count / view[1].of->dims[0]; break;    /* conv2d */
+        case 17: case 87: outputs = view[1].of->count, gathered = view[2].of->count / view[2].of->dims[0]; break;
+        case 18: outputs = view[0].of->count, gathered = view[1].of->count / view[1].of->dims[0]; break;
+        case 19: outputs = view[3].of->count, gathered = view[1].of->dims[1]; break;                    /* linear */
+        case 20: outputs = view[1].of->count, gathered = (uint64_t)view[2].of->dims[1] + view[3].of->dims[1]; break;
         case 28: case 30: case 54: case 56:                                                     /* pools */
-            outputs = view[1].count, gathered = (uint64_t)in->immediate[0] * in->immediate[1]; break;
+            outputs = view[1].of->count, gathered = (uint64_t)in->immediate[0] * in->immediate[1]; break;
         case 29: case 31: case 55: case 57:
-            outputs = view[0].count, gathered = (uint64_t)in->immediate[0] * in->immediate[1]; break;
-        case 71: outputs = view[2].count, gathered = view[0].count; break;                      /* tap_covariance */
-        case 72: outputs = view[0].count, gathered = view[2].count; break;                      /* its use */
-        case 73: outputs = view[3].count, gathered = (uint64_t)in->immediate[0] * in->immediate[1]; break;
+            outputs = view[0].of->count, gathered = (uint64_t)in->immediate[0] * in->immediate[1]; break;
+        case 71: outputs = view[2].of->count, gathered = view[0].of->count; break;                      /* tap_covariance */
+        case 72: outputs = view[0].of->count, gathered = view[2].of->count; break;                      /* its use */
+        case 73: outputs = view[3].of->count, gathered = (uint64_t)in->immediate[0] * in->immediate[1]; break;
         default: break;
     }
     if (outputs && gathered > UINT64_MAX / 2 / outputs) return UINT64_MAX / 2;
@@ -114,21 +107,22 @@ static bool check_kernel(const bt_plan *plan, uint32_t entry, const bt_instructi
     if (!operation->run || in->views != operation->views || in->immediates != operation->immediates) return false;
     bt_operands operands;
     memset(&operands, 0, sizeof operands);
-    memcpy(operands.immediate, in->immediate, sizeof operands.immediate);
+    operands.immediate = in->immediate;
     for (uint32_t v = 0; v < in->views; v++) {
-        uint32_t offset, stride[BT_MAX_LOOPS];
+        uint32_t stride[BT_MAX_LOOPS];
         bt_tensor *t = &operands.view[v];
-        if (!bt_read_view(plan, in->view[v], t, &offset, stride)) return false;
-        if (!t->rank) continue;
-        if (t->type != type_of(in->code, v)) return false;
-        if (!view_fits(plan, t, offset, stride, counts, depth)) return false;
-        if (operation->writes >> v & 1 && !may_write(entry, t->region)) return false;
+        if (!bt_read_view(plan, in->view[v], t, stride)) return false;
+        if (!t->of->rank) continue;
+        if (bt_type_of(t) != type_of(in->code, v)) return false;
+        if (!view_fits(plan, t, stride, counts, depth)) return false;
+        if (operation->writes >> v & 1 && !may_write(entry, bt_region_of(t))) return false;
     }
     /* decode_counts reads the window that the caller gives: it has exactly the plan's shape */
-    if (in->code == 10 && operands.view[0].rank && !bt_shape_is(&operands.view[0], 2, plan->channels, plan->samples, 0, 0))
+    if (in->code == 10 && operands.view[0].of->rank && !bt_shape_is(&operands.view[0], 2, plan->channels, plan->samples, 0, 0))
         return false;
     /* the two cross-entropies read at the label */
-    if ((in->code == 34 || in->code == 58) && operands.view[0].count != plan->classes) return false;
+    if ((in->code == 34 || in->code == 58) && operands.view[0].of->count != plan->classes) return false;
+    if (in->code == BT_NUMBER_copy_ahead && !depth) return false;
     if (!operation->check(&operands)) return false;
     const uint64_t work = work_of(in, operands.view);
     if (work > (BT_MAX_WORK - *total) / times) return false;
@@ -171,21 +165,21 @@ static bt_status verify_entry(const bt_plan *plan, uint32_t entry) {
 /* A view that the engine itself reads: an activation of at least `count` values. */
 static bool readable(const bt_plan *plan, uint32_t index, uint32_t least) {
     bt_tensor t;
-    uint32_t offset, stride[BT_MAX_LOOPS] = {0};
-    if (index >= plan->view_count || !bt_read_view(plan, index, &t, &offset, stride)) return false;
-    return t.count >= least && t.type == BT_F32 && view_fits(plan, &t, offset, stride, NULL, 0) &&
-           (t.region == BT_REGION_ARENA || t.region == BT_REGION_SCALARS || t.region == BT_REGION_L1);
+    uint32_t stride[BT_MAX_LOOPS] = {0};
+    if (index >= plan->view_count || !bt_read_view(plan, index, &t, stride)) return false;
+    return t.of->count >= least && bt_type_of(&t) == BT_F32 && view_fits(plan, &t, stride, NULL, 0) &&
+           (bt_region_of(&t) == BT_REGION_ARENA || bt_region_of(&t) == BT_REGION_SCALARS || bt_region_of(&t) == BT_REGION_L1);
 }
 
 /* A batch's inputs and losses have room for each of its windows. */
 static bool batch_fits(const bt_plan *plan) {
     bt_tensor input, loss;
-    uint32_t offset, stride[BT_MAX_LOOPS] = {0};
-    bt_read_view(plan, plan->input_view, &input, &offset, stride);
-    bt_read_view(plan, plan->loss_view, &loss, &offset, stride);
-    if (loss.count / plan->batch > 2 || loss.count % plan->batch) return false;
-    return plan->batch == 1 || (input.count <= (1u << 26) / plan->batch &&
-                                readable(plan, plan->batch_view, input.count * plan->batch));
+    uint32_t stride[BT_MAX_LOOPS] = {0};
+    bt_read_view(plan, plan->input_view, &input, stride);
+    bt_read_view(plan, plan->loss_view, &loss, stride);
+    if (loss.of->count / plan->batch > 2 || loss.of->count % plan->batch) return false;
+    return plan->batch == 1 || (input.of->count <= (1u << 26) / plan->batch &&
+                                readable(plan, plan->batch_view, input.of->count * plan->batch));
 }
 
 bt_status bt_verify_program(const bt_plan *plan) {

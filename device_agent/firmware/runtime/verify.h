@@ -16,7 +16,7 @@ typedef struct bt_instruction {
 /* False when it does not fit in the code or has too many operands. */
 bool bt_decode(const uint8_t *code, uint32_t words, uint32_t at, bt_instruction *out);
 
-/* The shape of a view; data is left NULL. `offset` and `stride` are in bytes. */
-bool bt_read_view(const bt_plan *plan, uint32_t index, bt_tensor *out, uint32_t *offset, uint32_t stride[BT_MAX_LOOPS]);
+/* The record of a view; data is left NULL. `stride` is in bytes. */
+bool bt_read_view(const bt_plan *plan, uint32_t index, bt_tensor *out, uint32_t stride[BT_MAX_LOOPS]);
 
 #endif

@@ -13,9 +13,13 @@ typedef void (*bt_piece)(void *arg, uint32_t index);
 
 /* Run pieces 0..count-1 on the cores and wait for all. */
 void bt_port_parallel(bt_port *port, bt_piece piece, void *arg, uint32_t count);
+/* How many there are: a kernel may make as many pieces. */
+uint32_t bt_port_cores(bt_port *port);
 
 /* Start a copy between memory levels; bt_port_copy_wait returns when all started copies are done. */
 void bt_port_copy_start(bt_port *port, void *to, const void *from, uint32_t bytes);
+/* Rows of so many bytes, which begin `pitch` bytes apart in `from` and lie side by side in `to`. */
+void bt_port_copy_rows(bt_port *port, void *to, const void *from, uint32_t rows, uint32_t bytes, uint32_t pitch);
 void bt_port_copy_wait(bt_port *port);
 
 uint64_t bt_port_cycles(bt_port *port);

@@ -18,6 +18,19 @@ static void start(bt_port *port, uint32_t far, uint32_t near, uint32_t bytes, pi
     pi_cl_dma_cmd(far, near, bytes, direction, &port->copy[port->copies++]);
 }
 
+/* One command where the rows come from L2 to L1 and are few enough for it. */
+void bt_port_copy_rows(bt_port *port, void *to, const void *from, uint32_t rows, uint32_t bytes, uint32_t pitch) {
+    const bt_memory *m = &port->memory;
+    if (within(to, m->l1, m->l1_size) && within(from, m->l2, m->l2_size) && rows * bytes <= BT_COPY_BYTES) {
+        if (port->copies == BT_COPIES) bt_port_copy_wait(port);
+        pi_cl_dma_cmd_2d((uint32_t)(uintptr_t)from, (uint32_t)(uintptr_t)to, rows * bytes, pitch, bytes,
+                         PI_CL_DMA_DIR_EXT2LOC, &port->copy[port->copies++]);
+        return;
+    }
+    for (uint32_t r = 0; r < rows; r++)
+        bt_port_copy_start(port, (uint8_t *)to + r * bytes, (const uint8_t *)from + r * pitch, bytes);
+}
+
 void bt_port_copy_start(bt_port *port, void *to, const void *from, uint32_t bytes) {
     const bt_memory *m = &port->memory;
     const bool fetch = within(to, m->l1, m->l1_size) && within(from, m->l2, m->l2_size);

@@ -22,6 +22,11 @@ void bt_port_parallel(bt_port *port, bt_piece piece, void *arg, uint32_t count) 
     pi_cl_team_fork((int)j.cores, share, &j); /* returns when all have come back */
 }
 
+uint32_t bt_port_cores(bt_port *port) {
+    (void)port;
+    return BT_CORES;
+}
+
 bool bt_gap9_open_cluster(bt_port *port) {
     pi_cluster_conf_init(&port->cluster_conf);
     port->cluster_conf.cc_stack_size = BT_CONTROLLER_STACK_BYTES;

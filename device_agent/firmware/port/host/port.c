@@ -17,9 +17,19 @@ void bt_port_parallel(bt_port *port, bt_piece piece, void *arg, uint32_t count) 
     for (uint32_t i = 0; i < count; i++) piece(arg, i);
 }
 
+uint32_t bt_port_cores(bt_port *port) {
+    (void)port;
+    return 1;
+}
+
 void bt_port_copy_start(bt_port *port, void *to, const void *from, uint32_t bytes) {
     (void)port;
     memcpy(to, from, bytes);
+}
+
+void bt_port_copy_rows(bt_port *port, void *to, const void *from, uint32_t rows, uint32_t bytes, uint32_t pitch) {
+    (void)port;
+    for (uint32_t r = 0; r < rows; r++) memcpy((uint8_t *)to + r * bytes, (const uint8_t *)from + r * pitch, bytes);
 }
 
 void bt_port_copy_wait(bt_port *port) { (void)port; }

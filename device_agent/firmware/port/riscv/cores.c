@@ -53,12 +53,10 @@ static void count_pieces(bt_port *port, bt_piece piece, void *arg, uint32_t coun
     port->cluster.rounds++;
 }
 
-void bt_port_parallel(bt_port *port, bt_piece piece, void *arg, uint32_t count) {
+uint32_t bt_port_cores(bt_port *port) { return port->cluster.cores ? port->cluster.cores : port->cores; }
+
+static __attribute__((noinline)) void share_pieces(bt_port *port, bt_piece piece, void *arg, uint32_t count) {
     const uint32_t cores = count < port->cores ? count : port->cores;
-    if (port->cluster.cores) {
-        count_pieces(port, piece, arg, count);
-        return;
-    }
     if (cores < 2) {
         for (uint32_t i = 0; i < count; i++) piece(arg, i);
         return;
@@ -83,4 +81,10 @@ void bt_port_parallel(bt_port *port, bt_piece piece, void *arg, uint32_t count) 
     *bt_software_interrupt(0) = 0;
     bt_fence();
     bt_riscv_watch(port, true);
+}
+
+void bt_port_parallel(bt_port *port, bt_piece piece, void *arg, uint32_t count) {
+    if (port->cluster.cores) count_pieces(port, piece, arg, count);
+    else if (count == 1) piece(arg, 0);
+    else share_pieces(port, piece, arg, count);
 }

@@ -6,7 +6,7 @@
 
 BT_CHECK(adam) {
     for (uint32_t v = 0; v < 4; v++)
-        if (!o->view[v].rank || o->view[v].count != o->view[0].count) return false;
+        if (!o->view[v].of->rank || o->view[v].of->count != o->view[0].of->count) return false;
     return o->immediate[0] < 2;
 }
 
@@ -18,7 +18,7 @@ BT_RUN(adam) {
     const float keep = decoupled ? 1.0f - s->learning_rate * s->weight_decay : 1.0f;
     const float decay = decoupled ? 0.0f : s->weight_decay;
     const float rate = s->learning_rate / o->run->adam_1, deviation = 1.0f / sqrtf(o->run->adam_2);
-    for (uint32_t i = 0; i < o->view[0].count; i++) {
+    for (uint32_t i = 0; i < o->view[0].of->count; i++) {
         const float g = fmaf(decay, w[i], gradient[i] * scale);
         m[i] = fmaf(1.0f - s->beta_1, g - m[i], m[i]);
         v[i] = fmaf((1.0f - s->beta_2) * g, g, s->beta_2 * v[i]);

@@ -4,9 +4,9 @@
 #include "norm_rows.h"
 
 static bool fits(const bt_operands *o, const bt_tensor *x, uint32_t statistics, uint32_t from, uint32_t to) {
-    if (x->rank != 3 || o->view[statistics].count != 3 * x->dims[1] || x->dims[0] * x->dims[2] < 2) return false;
+    if (x->of->rank != 3 || o->view[statistics].of->count != 3 * x->of->dims[1] || x->of->dims[0] * x->of->dims[2] < 2) return false;
     for (uint32_t v = from; v < to; v++)
-        if (!bt_shape_is(&o->view[v], 1, x->dims[1], 0, 0, 0)) return false;
+        if (!bt_shape_is(&o->view[v], 1, x->of->dims[1], 0, 0, 0)) return false;
     return true;
 }
 
@@ -18,7 +18,7 @@ BT_CHECK(batch_norm_forward) {
 /* y = (x - mean) * (gamma / deviation) + beta; in place or not */
 BT_RUN(batch_norm_forward) {
     const bt_tensor *x = &o->view[0];
-    const uint32_t windows = x->dims[0], channels = x->dims[1], n = x->dims[2];
+    const uint32_t windows = x->of->dims[0], channels = x->of->dims[1], n = x->of->dims[2];
     for (uint32_t c = 0; c < channels; c++) {
         float *statistics = o->view[3].data + 3 * c, sum = 0.0f, squares = 0.0f;
         for (uint32_t b = 0; b < windows; b++) sum += bt_row_sum(x->data + (b * channels + c) * n, n);
@@ -48,7 +48,7 @@ BT_CHECK(batch_norm_backward) {
  * dgamma += sum dy x̂, dbeta += sum dy. dx may be dy. */
 BT_RUN(batch_norm_backward) {
     const bt_tensor *dy = &o->view[0], *x = &o->view[1];
-    const uint32_t windows = x->dims[0], channels = x->dims[1], n = x->dims[2];
+    const uint32_t windows = x->of->dims[0], channels = x->of->dims[1], n = x->of->dims[2];
     for (uint32_t c = 0; c < channels; c++) {
         const float mean = o->view[2].data[3 * c], inverse = o->view[2].data[3 * c + 1];
         float plain = 0.0f, dot = 0.0f;
@@ -69,9 +69,9 @@ BT_RUN(batch_norm_backward) {
 }
 
 BT_CHECK(batch_norm_track) {
-    const uint32_t channels = o->view[1].count;
+    const uint32_t channels = o->view[1].of->count;
     const float momentum = bt_float_bits(o->immediate[1]);
-    return o->view[0].count == 3 * channels && bt_shape_is(&o->view[1], 1, channels, 0, 0, 0) &&
+    return o->view[0].of->count == 3 * channels && bt_shape_is(&o->view[1], 1, channels, 0, 0, 0) &&
            bt_shape_is(&o->view[2], 1, channels, 0, 0, 0) && o->immediate[0] > 1 && momentum >= 0.0f && momentum <= 1.0f;
 }
 
@@ -79,7 +79,7 @@ BT_CHECK(batch_norm_track) {
 BT_RUN(batch_norm_track) {
     const float count = (float)o->immediate[0], momentum = bt_float_bits(o->immediate[1]);
     const float unbiased = count / (count - 1.0f);
-    for (uint32_t c = 0; c < o->view[1].count; c++) {
+    for (uint32_t c = 0; c < o->view[1].of->count; c++) {
         float *mean = o->view[1].data + c, *variance = o->view[2].data + c;
         *mean = fmaf(momentum, o->view[0].data[3 * c], (1.0f - momentum) * *mean);
         *variance = fmaf(momentum, o->view[0].data[3 * c + 2] * unbiased, (1.0f - momentum) * *variance);

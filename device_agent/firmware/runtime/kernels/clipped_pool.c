@@ -32,18 +32,18 @@ static bool covers(uint32_t n, uint32_t size, uint32_t kernel, uint32_t stride, 
 
 static bool pool_fits(const bt_operands *o, const bt_tensor *x, const bt_tensor *y) {
     const uint32_t *m = o->immediate;
-    return x->rank == 3 && y->rank == 3 && x->dims[0] == y->dims[0] && m[6] < 2 && !m[2] == !m[3] &&
-           covers(y->dims[1], x->dims[1], m[0], m[2], m[4]) && covers(y->dims[2], x->dims[2], m[1], m[3], m[5]);
+    return x->of->rank == 3 && y->of->rank == 3 && x->of->dims[0] == y->of->dims[0] && m[6] < 2 && !m[2] == !m[3] &&
+           covers(y->of->dims[1], x->of->dims[1], m[0], m[2], m[4]) && covers(y->of->dims[2], x->of->dims[2], m[1], m[3], m[5]);
 }
 
 static span rows_of(const bt_operands *o, const bt_tensor *x, const bt_tensor *y, uint32_t r) {
     const uint32_t *m = o->immediate;
-    return window(r, y->dims[1], x->dims[1], m[0], m[2], m[4], m[6]);
+    return window(r, y->of->dims[1], x->of->dims[1], m[0], m[2], m[4], m[6]);
 }
 
 static span columns_of(const bt_operands *o, const bt_tensor *x, const bt_tensor *y, uint32_t i) {
     const uint32_t *m = o->immediate;
-    return window(i, y->dims[2], x->dims[2], m[1], m[3], m[5], m[6]);
+    return window(i, y->of->dims[2], x->of->dims[2], m[1], m[3], m[5], m[6]);
 }
 
 BT_CHECK(clipped_average_pool_forward) { return pool_fits(o, &o->view[0], &o->view[1]); }
@@ -51,13 +51,13 @@ BT_CHECK(clipped_average_pool_forward) { return pool_fits(o, &o->view[0], &o->vi
 BT_RUN(clipped_average_pool_forward) {
     const bt_tensor *x = &o->view[0], *y = &o->view[1];
     float *to = y->data;
-    for (uint32_t c = 0; c < y->dims[0]; c++)
-        for (uint32_t r = 0; r < y->dims[1]; r++)
-            for (uint32_t i = 0; i < y->dims[2]; i++) {
+    for (uint32_t c = 0; c < y->of->dims[0]; c++)
+        for (uint32_t r = 0; r < y->of->dims[1]; r++)
+            for (uint32_t i = 0; i < y->of->dims[2]; i++) {
                 const span h = rows_of(o, x, y, r), w = columns_of(o, x, y, i);
                 float sum = 0.0f;
                 for (uint32_t a = h.from; a < h.to; a++)
-                    for (uint32_t b = w.from; b < w.to; b++) sum += x->data[(c * x->dims[1] + a) * x->dims[2] + b];
+                    for (uint32_t b = w.from; b < w.to; b++) sum += x->data[(c * x->of->dims[1] + a) * x->of->dims[2] + b];
                 *to++ = sum / (float)(h.cells * w.cells);
             }
 }
@@ -67,14 +67,14 @@ BT_CHECK(clipped_average_pool_backward) { return pool_fits(o, &o->view[1], &o->v
 BT_RUN(clipped_average_pool_backward) {
     const bt_tensor *dy = &o->view[0], *dx = &o->view[1];
     const float *from = dy->data;
-    memset(dx->data, 0, dx->count * sizeof(float));
-    for (uint32_t c = 0; c < dy->dims[0]; c++)
-        for (uint32_t r = 0; r < dy->dims[1]; r++)
-            for (uint32_t i = 0; i < dy->dims[2]; i++) {
+    memset(dx->data, 0, dx->of->count * sizeof(float));
+    for (uint32_t c = 0; c < dy->of->dims[0]; c++)
+        for (uint32_t r = 0; r < dy->of->dims[1]; r++)
+            for (uint32_t i = 0; i < dy->of->dims[2]; i++) {
                 const span h = rows_of(o, dx, dy, r), w = columns_of(o, dx, dy, i);
                 const float share = *from++ / (float)(h.cells * w.cells);
                 for (uint32_t a = h.from; a < h.to; a++)
-                    for (uint32_t b = w.from; b < w.to; b++) dx->data[(c * dx->dims[1] + a) * dx->dims[2] + b] += share;
+                    for (uint32_t b = w.from; b < w.to; b++) dx->data[(c * dx->of->dims[1] + a) * dx->of->dims[2] + b] += share;
             }
 }
 
@@ -82,10 +82,10 @@ BT_RUN(clipped_average_pool_backward) {
 static uint32_t find_maximum(const bt_operands *o, const bt_tensor *x, const bt_tensor *y, uint32_t c, uint32_t r,
                              uint32_t i) {
     const span h = rows_of(o, x, y, r), w = columns_of(o, x, y, i);
-    uint32_t best = (c * x->dims[1] + h.from) * x->dims[2] + w.from;
+    uint32_t best = (c * x->of->dims[1] + h.from) * x->of->dims[2] + w.from;
     for (uint32_t a = h.from; a < h.to; a++)
         for (uint32_t b = w.from; b < w.to; b++) {
-            const uint32_t at = (c * x->dims[1] + a) * x->dims[2] + b;
+            const uint32_t at = (c * x->of->dims[1] + a) * x->of->dims[2] + b;
             if (x->data[at] > x->data[best] || isnan(x->data[at])) best = at;
         }
     return best;
@@ -96,9 +96,9 @@ BT_CHECK(clipped_max_pool_forward) { return pool_fits(o, &o->view[0], &o->view[1
 BT_RUN(clipped_max_pool_forward) {
     const bt_tensor *x = &o->view[0], *y = &o->view[1];
     float *to = y->data;
-    for (uint32_t c = 0; c < y->dims[0]; c++)
-        for (uint32_t r = 0; r < y->dims[1]; r++)
-            for (uint32_t i = 0; i < y->dims[2]; i++) *to++ = x->data[find_maximum(o, x, y, c, r, i)];
+    for (uint32_t c = 0; c < y->of->dims[0]; c++)
+        for (uint32_t r = 0; r < y->of->dims[1]; r++)
+            for (uint32_t i = 0; i < y->of->dims[2]; i++) *to++ = x->data[find_maximum(o, x, y, c, r, i)];
 }
 
 BT_CHECK(clipped_max_pool_backward) {
@@ -108,8 +108,8 @@ BT_CHECK(clipped_max_pool_backward) {
 BT_RUN(clipped_max_pool_backward) {
     const bt_tensor *dy = &o->view[0], *x = &o->view[1], *dx = &o->view[2];
     const float *from = dy->data;
-    memset(dx->data, 0, dx->count * sizeof(float));
-    for (uint32_t c = 0; c < dy->dims[0]; c++)
-        for (uint32_t r = 0; r < dy->dims[1]; r++)
-            for (uint32_t i = 0; i < dy->dims[2]; i++) dx->data[find_maximum(o, x, dy, c, r, i)] += *from++;
+    memset(dx->data, 0, dx->of->count * sizeof(float));
+    for (uint32_t c = 0; c < dy->of->dims[0]; c++)
+        for (uint32_t r = 0; r < dy->of->dims[1]; r++)
+            for (uint32_t i = 0; i < dy->of->dims[2]; i++) dx->data[find_maximum(o, x, dy, c, r, i)] += *from++;
 }

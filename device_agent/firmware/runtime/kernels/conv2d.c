@@ -7,7 +7,8 @@
  *   input gradient  dx: 0, then output channel and kernel row ascending, kernel column descending
  *   weight gradient dw: for the kernel's columns in whole tiles of 8: 0, then output row and column, ascending; for the
  *                   up to 7 columns left: each output row's reached columns in eight lanes (bt_dot), or in order where
- *                   they are fewer than 32; then rows ascending. The total is added to dw.
+ *                   they are fewer than 32; then rows ascending. The total is added to dw; a single row of fewer than 32
+ *                   outputs that was made of all begins with dw instead.
  * Strides 1 go through correlate.h, which keeps tiles in registers; other strides through conv_strided.h. */
 #include "conv_strided.h"
 #if defined(__AVX512F__) && !defined(BT_PLAIN_LOOPS)
@@ -69,7 +70,7 @@ static piece piece_of(const deal *d, uint32_t index) {
 BT_CHECK(conv2d_forward) {
     const bt_tensor *bias = &o->view[2];
     return conv_fits(o, &o->view[0], &o->view[1], &o->view[3]) &&
-           (!bias->rank || bt_shape_is(bias, 1, o->view[3].dims[0], 0, 0, 0));
+           (!bias->of->rank || bt_shape_is(bias, 1, o->view[3].of->dims[0], 0, 0, 0));
 }
 
 static void forward_piece(void *arg, uint32_t index) {
@@ -87,11 +88,10 @@ static void forward_piece(void *arg, uint32_t index) {
         .n1 = s.group_in, .in1 = s.h * s.pitch, .w1 = taps, .n2 = kh_end - kh, .in2 = s.dilation_h * s.pitch, .w2 = s.kw,
     };
     correlate(&all, o->view[3].data + (co * s.ho + p.row) * s.wo, s.ho * s.wo, p.count, p.from, p.to,
-              o->view[2].rank ? o->view[2].data + co : NULL);
+              o->view[2].of->rank ? o->view[2].data + co : NULL);
 }
 
-BT_RUN(conv2d_forward) {
-    if (matrix_forward(o)) return;
+static __attribute__((noinline)) void any_forward(const bt_operands *o) {
     const conv s = conv_read(o, &o->view[0], &o->view[1], &o->view[3], true);
     if (!conv_is_dense(&s)) {
         bt_port_parallel(o->run->port, strided_forward, (void *)(uintptr_t)o, (uint32_t)s.cout);
@@ -99,6 +99,10 @@ BT_RUN(conv2d_forward) {
     }
     job work = {o, s, deal_out(&s, s.group_out, s.ho, s.wo)};
     bt_port_parallel(o->run->port, forward_piece, &work, pieces_of(&s, &work.d));
+}
+
+BT_RUN(conv2d_forward) {
+    if (!matrix_forward(o)) any_forward(o);
 }
 
 BT_CHECK(conv2d_input_gradient) {
@@ -124,9 +128,8 @@ static void input_gradient_piece(void *arg, uint32_t index) {
     correlate(&all, o->view[2].data + (ci * s.h + p.row) * s.w, s.h * s.w, p.count, p.from, p.to, NULL);
 }
 
-BT_RUN(conv2d_input_gradient) {
-    if (matrix_input_gradient(o)) return;
-    const conv s = conv_read(o, &o->view[2], &o->view[1], &o->view[0], o->view[1].dims[2] == 1);
+static __attribute__((noinline)) void any_input_gradient(const bt_operands *o) {
+    const conv s = conv_read(o, &o->view[2], &o->view[1], &o->view[0], o->view[1].of->dims[2] == 1);
     if (!conv_is_dense(&s)) {
         bt_port_parallel(o->run->port, strided_input_gradient, (void *)(uintptr_t)o, (uint32_t)s.cin);
         return;
@@ -135,10 +138,14 @@ BT_RUN(conv2d_input_gradient) {
     bt_port_parallel(o->run->port, input_gradient_piece, &work, pieces_of(&s, &work.d));
 }
 
+BT_RUN(conv2d_input_gradient) {
+    if (!matrix_input_gradient(o)) any_input_gradient(o);
+}
+
 BT_CHECK(conv2d_weight_gradient) {
     const bt_tensor *bias = &o->view[3];
     return conv_fits(o, &o->view[0], &o->view[2], &o->view[1]) &&
-           (!bias->rank || bt_shape_is(bias, 1, o->view[1].dims[0], 0, 0, 0));
+           (!bias->of->rank || bt_shape_is(bias, 1, o->view[1].of->dims[0], 0, 0, 0));
 }
 
 /* The pieces of a weight gradient: whole tiles of kernel columns, then columns that are left, then the bias. */
@@ -209,21 +216,34 @@ static const float *left_column(const bt_operands *o, const conv *s, int32_t co,
     return o->view[0].data + (channel * s->h + row % s->kh * s->dilation_h) * s->pitch + place % s->kw;
 }
 
+/* Sums that begin with dw are taken from there, or put back. */
+BT_RARE void exchange(float sum[BT_DOTS][BT_DOTS], int32_t rows, int32_t columns, float *dw, int32_t taps,
+                      const int32_t *place, bool take) {
+    for (int32_t r = 0; r < rows; r++)
+        for (int32_t c = 0; c < columns; c++)
+            if (take) sum[r][c] = dw[r * taps + place[c]];
+            else dw[r * taps + place[c]] = sum[r][c];
+}
+
 /* Four columns of the kernel that are left, anywhere among input channels and kernel rows, by four output channels. */
 static void left_columns(const bt_operands *o, const conv *s, const shares *n, int32_t index) {
     int32_t co, place[BT_DOTS];
     const int32_t count = block_channels(s, index / n->fours, &co), at = index % n->fours * n->together;
     const int32_t columns = conv_least(n->together, n->left - at), width = s->kw - n->tiled;
-    float total[BT_DOTS][BT_DOTS] = {{0}};
+    float total[BT_DOTS][BT_DOTS] = {{0}}, *dw = o->view[2].data + co * s->group_in * s->kh * s->kw;
+    const int32_t taps = s->group_in * s->kh * s->kw;
     for (int32_t c = 0; c < columns; c++) place[c] = (at + c) / width * s->kw + n->tiled + (at + c) % width;
     const bool inside = !(s->top | s->bottom | s->left | s->right);
+    const bool begun = inside && s->kw == 1 && s->ho == 1 && s->wo < BT_LONG_DOT;
+    if (begun) exchange(total, count, columns, dw, taps, place, true);
     const float *reached[BT_DOTS];
     for (int32_t c = 0; inside && c < columns; c++) reached[c] = left_column(o, s, co, place[c]);
     for (int32_t row = 0; row < s->ho && inside; row++) {
         float sum[BT_DOTS][BT_DOTS];
-        dots(sum, o->view[1].data + (co * s->ho + row) * s->wo, s->ho * s->wo, count, reached, columns, s->wo);
+        dots(begun ? total : sum, o->view[1].data + (co * s->ho + row) * s->wo, s->ho * s->wo, count, reached, columns,
+             s->wo, begun);
         for (int32_t c = 0; c < columns; c++) reached[c] += s->pitch;
-        for (int32_t r = 0; r < count; r++)
+        for (int32_t r = 0; r < count && !begun; r++)
             for (int32_t c = 0; c < columns; c++) total[r][c] += sum[r][c];
     }
     for (int32_t row = 0; row < s->ho && !inside; row++) {
@@ -240,17 +260,18 @@ static void left_columns(const bt_operands *o, const conv *s, const shares *n, i
                    shift;
             together = together && from[c] == 0 && to[c] == s->wo;
         }
-        if (together) dots(sum, dy, s->ho * s->wo, count, x, columns, s->wo);
+        if (together) dots(sum, dy, s->ho * s->wo, count, x, columns, s->wo, false);
         for (int32_t c = 0; c < columns; c++) {
             float one[BT_DOTS][BT_DOTS] = {{0}};
             const float *start = x[c] + from[c];
             if (!together && from[c] < to[c])
-                dots(one, dy + from[c], s->ho * s->wo, count, &start, 1, to[c] - from[c]);
+                dots(one, dy + from[c], s->ho * s->wo, count, &start, 1, to[c] - from[c], false);
             for (int32_t r = 0; r < count; r++) total[r][c] += together ? sum[r][c] : one[r][0];
         }
     }
-    for (int32_t r = 0; r < count; r++)
-        for (int32_t c = 0; c < columns; c++) o->view[2].data[(co + r) * s->group_in * s->kh * s->kw + place[c]] += total[r][c];
+    if (begun) exchange(total, count, columns, dw, taps, place, false);
+    for (int32_t r = 0; r < count && !begun; r++)
+        for (int32_t c = 0; c < columns; c++) dw[r * taps + place[c]] += total[r][c];
 }
 
 typedef struct weight_job {
@@ -276,8 +297,8 @@ typedef struct lane_job {
     float kept[MOST_SUMS][BT_LANES][BT_DOTS * BT_DOTS]; /* of each tile and output row */
 } lane_job;
 
-static bool shares_lanes(const bt_operands *o, const conv *s, const shares *n) {
-    const bool plain = !n->tiled && !o->view[3].rank && !(s->top | s->bottom | s->left | s->right);
+static bool shares_lanes(const conv *s, const shares *n) {
+    const bool plain = !n->tiled && !(s->top | s->bottom | s->left | s->right);
     return plain && s->wo >= BT_LONG_DOT && n->left % BT_DOTS == 0 && s->group_out % 2 == 0 &&
            (s->group_out % BT_DOTS == 0 || s->group_out == 2) && n->blocks * n->left / BT_DOTS * s->ho <= MOST_SUMS;
 }
@@ -301,14 +322,20 @@ static void lane_piece(void *arg, uint32_t lane) {
         int32_t co, at;
         const int32_t count = lane_tile(work, sum, &co, &at, columns);
         const float *dy = work->o->view[1].data + (co * s->ho + sum % s->ho) * s->wo;
-        four_by_lanes(lanes->kept[sum], dy, s->ho * s->wo, count, columns, (int32_t)lane, (int32_t)lane + 1, s->wo);
+        four_by_lanes(lanes->kept[sum], dy, s->ho * s->wo, count, columns, (int32_t)lane, (int32_t)lane + 1, s->wo, false);
     }
+}
+
+static void bias_piece(void *arg, uint32_t index) {
+    const weight_job *work = arg;
+    conv_bias_gradient(work->o, &work->s, (int32_t)index);
 }
 
 static void share_lanes(const weight_job *work) {
     lane_job lanes = {.work = work};
     const conv *s = &work->s;
     bt_port_parallel(work->o->run->port, lane_piece, &lanes, BT_LANES);
+    bt_port_parallel(work->o->run->port, bias_piece, (void *)(uintptr_t)work, work->n.all - work->n.rest);
     for (int32_t first = 0; first < work->n.blocks * work->n.left / BT_DOTS * s->ho; first += s->ho) {
         const float *columns[BT_DOTS];
         int32_t co, at;
@@ -324,24 +351,29 @@ static void share_lanes(const weight_job *work) {
     }
 }
 #else
-static bool shares_lanes(const bt_operands *o, const conv *s, const shares *n) {
-    (void)o, (void)s, (void)n;
+static bool shares_lanes(const conv *s, const shares *n) {
+    (void)s, (void)n;
     return false;
 }
 static void share_lanes(const weight_job *work) { (void)work; }
 #endif
 
-BT_RUN(conv2d_weight_gradient) {
-    if (matrix_weight_gradient(o)) return;
+static __attribute__((noinline)) void any_weight_gradient(const bt_operands *o) {
     const conv s = conv_read(o, &o->view[0], &o->view[2], &o->view[1], true);
     if (!conv_is_dense(&s)) {
         bt_port_parallel(o->run->port, strided_weight_gradient, (void *)(uintptr_t)o, (uint32_t)s.cout);
         return;
     }
-    weight_job work = {o, s, share_out(&s, o->view[3].rank != 0)};
-    if (shares_lanes(o, &s, &work.n)) {
+    weight_job work = {o, s, share_out(&s, o->view[3].of->rank != 0)};
+    if (shares_lanes(&s, &work.n)) {
         share_lanes(&work);
         return;
     }
     bt_port_parallel(o->run->port, weight_gradient_piece, &work, work.n.all);
 }
+
+BT_RUN(conv2d_weight_gradient) {
+    if (!matrix_weight_gradient(o)) any_weight_gradient(o);
+}
+
+#include "conv_staged.h"

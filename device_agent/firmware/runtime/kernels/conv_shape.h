@@ -2,7 +2,7 @@
 #ifndef BIOTRAIN_CONV_SHAPE_H
 #define BIOTRAIN_CONV_SHAPE_H
 
-#include "kernel.h"
+#include "norm_rows.h"
 
 typedef struct conv {
     int32_t cin, h, w, cout, kh, kw, ho, wo, groups, group_in, group_out;
@@ -16,10 +16,10 @@ static inline int32_t conv_most(int32_t a, int32_t b) { return a > b ? a : b; }
 /* `join`: where the kernel has one column and strides and padding do nothing, all outputs are one row. */
 static __attribute__((noinline)) conv conv_read(const bt_operands *o, const bt_tensor *x, const bt_tensor *w, const bt_tensor *y, bool join) {
     const uint32_t *m = o->immediate;
-    conv s = {.cin = (int32_t)x->dims[0], .h = (int32_t)x->dims[1], .w = (int32_t)x->dims[2],
-              .cout = (int32_t)y->dims[0], .kh = (int32_t)w->dims[2], .kw = (int32_t)w->dims[3],
-              .ho = (int32_t)y->dims[1], .wo = (int32_t)y->dims[2], .groups = (int32_t)m[8],
-              .group_in = (int32_t)w->dims[1], .pitch = (int32_t)x->dims[2],
+    conv s = {.cin = (int32_t)x->of->dims[0], .h = (int32_t)x->of->dims[1], .w = (int32_t)x->of->dims[2],
+              .cout = (int32_t)y->of->dims[0], .kh = (int32_t)w->of->dims[2], .kw = (int32_t)w->of->dims[3],
+              .ho = (int32_t)y->of->dims[1], .wo = (int32_t)y->of->dims[2], .groups = (int32_t)m[8],
+              .group_in = (int32_t)w->of->dims[1], .pitch = (int32_t)x->of->dims[2],
               .stride_h = (int32_t)m[0], .stride_w = (int32_t)m[1], .top = (int32_t)m[2], .bottom = (int32_t)m[3],
               .left = (int32_t)m[4], .right = (int32_t)m[5], .dilation_h = (int32_t)m[6], .dilation_w = (int32_t)m[7]};
     s.group_out = s.groups == 1 ? s.cout : s.cout / s.groups;
@@ -37,11 +37,11 @@ static __attribute__((noinline)) conv conv_read(const bt_operands *o, const bt_t
 
 static __attribute__((noinline, cold)) bool conv_fits(const bt_operands *o, const bt_tensor *x, const bt_tensor *w, const bt_tensor *y) {
     const uint32_t *m = o->immediate;
-    if (x->rank != 3 || w->rank != 4 || y->rank != 3) return false;
+    if (x->of->rank != 3 || w->of->rank != 4 || y->of->rank != 3) return false;
     for (uint32_t i = 0; i < 9; i++)
         if (m[i] > 1u << 16 || (m[i] == 0 && (i < 2 || i > 5))) return false;
     const uint32_t groups = m[8];
-    if (x->dims[0] % groups || y->dims[0] % groups || w->dims[0] != y->dims[0] || w->dims[1] != x->dims[0] / groups)
+    if (x->of->dims[0] % groups || y->of->dims[0] % groups || w->of->dims[0] != y->of->dims[0] || w->of->dims[1] != x->of->dims[0] / groups)
         return false;
     const conv s = conv_read(o, x, w, y, false);
     const int64_t span_h = (int64_t)s.h + s.top + s.bottom - (int64_t)s.dilation_h * (s.kh - 1) - 1;
@@ -66,7 +66,7 @@ static __attribute__((noinline)) void conv_reached(int32_t count, int32_t rows, 
 /* dbias[co] += sum of dy, each row in eight lanes. */
 static __attribute__((noinline)) void conv_bias_gradient(const bt_operands *o, const conv *s, int32_t co) {
     for (int32_t row = 0; row < s->ho; row++)
-        o->view[3].data[co] += bt_sum(o->view[1].data + (co * s->ho + row) * s->wo, (uint32_t)s->wo);
+        o->view[3].data[co] += bt_row_sum(o->view[1].data + (co * s->ho + row) * s->wo, (uint32_t)s->wo);
 }
 
 #endif

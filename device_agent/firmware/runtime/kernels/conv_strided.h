@@ -17,7 +17,7 @@ BT_RARE void strided_forward(void *arg, uint32_t index) {
     const bt_operands *o = arg;
     const conv s = conv_read(o, &o->view[0], &o->view[1], &o->view[3], true);
     const int32_t co = (int32_t)index, first = co / s.group_out * s.group_in;
-    const float bias = o->view[2].rank ? o->view[2].data[co] : 0.0f;
+    const float bias = o->view[2].of->rank ? o->view[2].data[co] : 0.0f;
     for (int32_t row = 0; row < s.ho; row++) {
         float *y = o->view[3].data + (co * s.ho + row) * s.wo;
         for (int32_t i = 0; i < s.wo; i++) y[i] = bias;
@@ -90,7 +90,7 @@ BT_RARE void strided_weight_gradient(void *arg, uint32_t index) {
         }
         o->view[2].data[co * s.group_in * s.kh * s.kw + tap] += sum;
     }
-    if (o->view[3].rank) conv_bias_gradient(o, &s, co);
+    if (o->view[3].of->rank) conv_bias_gradient(o, &s, co);
 }
 
 #endif

@@ -2,14 +2,14 @@
 #include "kernel.h"
 
 BT_CHECK(cross_entropy) {
-    return o->view[0].rank && o->view[0].count <= BT_MAX_CLASSES && o->view[1].count == 1 &&
-           o->view[2].count == o->view[0].count;
+    return o->view[0].of->rank && o->view[0].of->count <= BT_MAX_CLASSES && o->view[1].of->count == 1 &&
+           o->view[2].of->count == o->view[0].of->count;
 }
 
 BT_RUN(cross_entropy) {
     const float *logits = o->view[0].data;
     float *gradient = o->view[2].data;
-    const uint32_t n = o->view[0].count, label = o->run->label;
+    const uint32_t n = o->view[0].of->count, label = o->run->label;
     float top = logits[0], sum = 0.0f;
     for (uint32_t c = 1; c < n; c++)
         if (logits[c] > top) top = logits[c];

@@ -8,8 +8,7 @@
 
 enum { BT_DOTS = 4, BT_LONG_DOT = 32 };
 
-static inline float dot_in_order(const float *a, const float *b, int32_t n) {
-    float sum = 0.0f;
+static inline float dot_in_order(const float *a, const float *b, int32_t n, float sum) {
     for (int32_t i = 0; i < n; i++) sum = fmaf(a[i], b[i], sum);
     return sum;
 }
@@ -60,14 +59,20 @@ static void long_dots(float sum[BT_DOTS][BT_DOTS], const float *a, int32_t a_row
 #endif
 
 #if !defined(BT_PLAIN_LOOPS)
-/* Products of four (or two) rows with four columns, of one lane: every `lanes`th value from a and b on. */
+/* Products of four (or two) rows with four columns, of one lane: every `lanes`th value from a and b on. `on`: sums go on
+ * from `to`. */
 static inline __attribute__((always_inline)) void dots_of_lane(float to[16], const int32_t rows, const int32_t lanes,
-                                                               const float *a0, int32_t a_row, const float *b0,
+                                                               const bool on, const float *a0, int32_t a_row, const float *b0,
                                                                const float *b1, const float *b2, const float *b3,
                                                                int32_t n) {
     const float *a1 = a0 + a_row, *a2 = rows == 4 ? a1 + a_row : a1, *a3 = rows == 4 ? a2 + a_row : a1;
     float s00 = 0, s01 = 0, s02 = 0, s03 = 0, s10 = 0, s11 = 0, s12 = 0, s13 = 0;
     float s20 = 0, s21 = 0, s22 = 0, s23 = 0, s30 = 0, s31 = 0, s32 = 0, s33 = 0;
+    if (on) {
+        s00 = to[0], s01 = to[1], s02 = to[2], s03 = to[3], s10 = to[4], s11 = to[5], s12 = to[6], s13 = to[7];
+        if (rows == 4)
+            s20 = to[8], s21 = to[9], s22 = to[10], s23 = to[11], s30 = to[12], s31 = to[13], s32 = to[14], s33 = to[15];
+    }
 #define BT_OUTER(k)                                                                                             \
     do {                                                                                                        \
         const float x0 = b0[k], x1 = b1[k], x2 = b2[k], x3 = b3[k], y0 = a0[k], y1 = a1[k];                     \
@@ -105,14 +110,14 @@ static inline __attribute__((always_inline)) void dots_of_lane(float to[16], con
 /* Of lanes `lane`..end-1 of eight: values `lane`, `lane` + 8, ... of 4 or 2 rows. */
 static __attribute__((noinline, unused)) void four_by_lanes(float kept[BT_LANES][16], const float *a, int32_t a_row,
                                                             int32_t rows, const float *const *b, int32_t lane,
-                                                            int32_t end, int32_t n) {
+                                                            int32_t end, int32_t n, bool on) {
     const float *b0 = b[0], *b1 = b[1], *b2 = b[2], *b3 = b[3];
     if (rows == 4)
         for (int32_t i = lane; i < end; i++)
-            dots_of_lane(kept[i], 4, BT_LANES, a + i, a_row, b0 + i, b1 + i, b2 + i, b3 + i, n - i);
+            dots_of_lane(kept[i], 4, BT_LANES, on, a + i, a_row, b0 + i, b1 + i, b2 + i, b3 + i, n - i);
     else
         for (int32_t i = lane; i < end; i++)
-            dots_of_lane(kept[i], 2, BT_LANES, a + i, a_row, b0 + i, b1 + i, b2 + i, b3 + i, n - i);
+            dots_of_lane(kept[i], 2, BT_LANES, on, a + i, a_row, b0 + i, b1 + i, b2 + i, b3 + i, n - i);
 }
 
 /* bt_fold_lanes of one of sixteen sums. */
@@ -126,7 +131,7 @@ static inline void fold_dots(float sum[BT_DOTS][BT_DOTS], float kept[BT_LANES][1
 
 static __attribute__((noinline)) void short_dots(float sum[BT_DOTS][BT_DOTS], const float *a, int32_t a_row,
                                                  const float *const *b, int32_t n) {
-    dots_of_lane(sum[0], 4, 1, a, a_row, b[0], b[1], b[2], b[3], n);
+    dots_of_lane(sum[0], 4, 1, true, a, a_row, b[0], b[1], b[2], b[3], n);
 }
 #endif
 
@@ -152,7 +157,7 @@ static void long_dots(float sum[BT_DOTS][BT_DOTS], const float *a, int32_t a_row
 #if !defined(BT_PLAIN_LOOPS)
     if ((rows == 4 || rows == 2) && columns == 4) {
         float kept[BT_LANES][16];
-        four_by_lanes(kept, a, a_row, rows, b, 0, BT_LANES, n);
+        four_by_lanes(kept, a, a_row, rows, b, 0, BT_LANES, n, false);
         fold_dots(sum, kept, rows);
         return;
     }
@@ -162,12 +167,14 @@ static void long_dots(float sum[BT_DOTS][BT_DOTS], const float *a, int32_t a_row
 }
 #endif
 
+/* `on`: sums of fewer than BT_LONG_DOT products go on from what is there. */
 static __attribute__((noinline)) void dots(float sum[BT_DOTS][BT_DOTS], const float *a, int32_t a_row, int32_t rows,
-                                           const float *const *b, int32_t columns, int32_t n) {
+                                           const float *const *b, int32_t columns, int32_t n, bool on) {
     if (n >= BT_LONG_DOT) {
         long_dots(sum, a, a_row, rows, b, columns, n);
         return;
     }
+    for (int32_t k = 0; !on && k < BT_DOTS * BT_DOTS; k++) sum[k / BT_DOTS][k % BT_DOTS] = 0.0f;
 #if !defined(BT_PLAIN_LOOPS)
     if (rows == 4 && columns == 4) {
         short_dots(sum, a, a_row, b, n);
@@ -175,7 +182,7 @@ static __attribute__((noinline)) void dots(float sum[BT_DOTS][BT_DOTS], const fl
     }
 #endif
     for (int32_t r = 0; r < rows; r++)
-        for (int32_t c = 0; c < columns; c++) sum[r][c] = dot_in_order(a + r * a_row, b[c], n);
+        for (int32_t c = 0; c < columns; c++) sum[r][c] = dot_in_order(a + r * a_row, b[c], n, sum[r][c]);
 }
 
 #endif

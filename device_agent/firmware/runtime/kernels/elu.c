@@ -7,7 +7,7 @@ BT_CHECK(elu_forward) { return bt_elementwise(o, 2) && bt_float_bits(o->immediat
 BT_RUN(elu_forward) {
     const float *x = o->view[0].data, alpha = bt_float_bits(o->immediate[0]);
     float *y = o->view[1].data;
-    for (uint32_t i = 0; i < o->view[0].count; i++) y[i] = x[i] > 0.0f ? x[i] : alpha * bt_expm1f(x[i]);
+    for (uint32_t i = 0; i < o->view[0].of->count; i++) y[i] = x[i] > 0.0f ? x[i] : alpha * bt_expm1f(x[i]);
 }
 
 BT_CHECK(elu_backward) { return bt_elementwise(o, 3) && bt_float_bits(o->immediate[0]) > 0.0f; }
@@ -15,5 +15,5 @@ BT_CHECK(elu_backward) { return bt_elementwise(o, 3) && bt_float_bits(o->immedia
 BT_RUN(elu_backward) {
     const float *dy = o->view[0].data, *y = o->view[1].data, alpha = bt_float_bits(o->immediate[0]);
     float *dx = o->view[2].data;
-    for (uint32_t i = 0; i < o->view[0].count; i++) dx[i] = y[i] > 0.0f ? dy[i] : dy[i] * (y[i] + alpha);
+    for (uint32_t i = 0; i < o->view[0].of->count; i++) dx[i] = y[i] > 0.0f ? dy[i] : dy[i] * (y[i] + alpha);
 }

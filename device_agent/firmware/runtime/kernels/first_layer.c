@@ -14,13 +14,13 @@ typedef struct taps {
 static bool read_taps(const bt_operands *o, taps *t) {
     const uint32_t *m = o->immediate;
     const bt_tensor *x = &o->view[0];
-    if (x->rank != 3 || m[8] != 1) return false;
+    if (x->of->rank != 3 || m[8] != 1) return false;
     for (uint32_t i = 0; i < 11; i++)
         if (m[i] > 1u << 16 || (m[i] == 0 && (i < 2 || i > 5))) return false;
-    const int64_t span_h = (int64_t)x->dims[1] + m[2] + m[3] - (int64_t)m[6] * (m[9] - 1) - 1;
-    const int64_t span_w = (int64_t)x->dims[2] + m[4] + m[5] - (int64_t)m[7] * (m[10] - 1) - 1;
+    const int64_t span_h = (int64_t)x->of->dims[1] + m[2] + m[3] - (int64_t)m[6] * (m[9] - 1) - 1;
+    const int64_t span_w = (int64_t)x->of->dims[2] + m[4] + m[5] - (int64_t)m[7] * (m[10] - 1) - 1;
     if (span_h < 0 || span_w < 0 || span_h > INT32_MAX || span_w > INT32_MAX) return false;
-    *t = (taps){.channels = (int32_t)x->dims[0], .h = (int32_t)x->dims[1], .w = (int32_t)x->dims[2],
+    *t = (taps){.channels = (int32_t)x->of->dims[0], .h = (int32_t)x->of->dims[1], .w = (int32_t)x->of->dims[2],
                 .kh = (int32_t)m[9], .kw = (int32_t)m[10], .ho = (int32_t)((uint32_t)span_h / m[0]) + 1,
                 .wo = (int32_t)((uint32_t)span_w / m[1]) + 1, .stride_h = (int32_t)m[0], .stride_w = (int32_t)m[1],
                 .top = (int32_t)m[2], .left = (int32_t)m[4], .dilation_h = (int32_t)m[6], .dilation_w = (int32_t)m[7]};
@@ -36,7 +36,7 @@ BT_CHECK(tap_covariance) {
 }
 
 /* The input row of tap k for an output row, NULL in the padding; value i of it is [i * stride + shift]. */
-static const float *tap_row(const bt_operands *o, const taps *t, int32_t k, int32_t row, int32_t *shift) {
+static __attribute__((noinline)) const float *tap_row(const bt_operands *o, const taps *t, int32_t k, int32_t row, int32_t *shift) {
     const int32_t column = k % t->kw, kernel_row = k / t->kw % t->kh, channel = k / t->kw / t->kh;
     const int32_t from = row * t->stride_h + kernel_row * t->dilation_h - t->top;
     *shift = column * t->dilation_w - t->left;
@@ -48,7 +48,7 @@ static inline float tap_value(const float *row, const taps *t, int32_t shift, in
     return row && at >= 0 && at < t->w ? row[at] : 0.0f;
 }
 
-static float sum_of_row(const float *x, const taps *t, int32_t shift) {
+static __attribute__((noinline, cold)) float sum_of_row(const float *x, const taps *t, int32_t shift) {
     float lane[BT_LANES] = {0};
     for (int32_t i = 0; i < t->wo; i++) lane[i % BT_LANES] += tap_value(x, t, shift, i);
     return bt_fold_lanes(lane);
@@ -69,20 +69,25 @@ static void sum_tap(void *arg, uint32_t index) {
     o->view[1].data[index] = sum;
 }
 
+/* Of two rows of taps, some of whose values lie in the padding or are strides apart. */
+static __attribute__((noinline, cold)) float covariance_of_rows(const taps *t, const float *a, int32_t shift_a, float mean_a,
+                                                                const float *b, int32_t shift_b, float mean_b) {
+    float lane[BT_LANES] = {0};
+    for (int32_t i = 0; i < t->wo; i++)
+        lane[i % BT_LANES] =
+            fmaf(tap_value(a, t, shift_a, i) - mean_a, tap_value(b, t, shift_b, i) - mean_b, lane[i % BT_LANES]);
+    return bt_fold_lanes(lane);
+}
+
 static float covariance(const bt_operands *o, const taps *t, int32_t j, int32_t k, float mean_j, float mean_k) {
     float sum = 0.0f;
     for (int32_t row = 0; row < t->ho; row++) {
         int32_t shift_j, shift_k;
         const float *a = tap_row(o, t, j, row, &shift_j), *b = tap_row(o, t, k, row, &shift_k);
-        float lane[BT_LANES] = {0};
-        if (a && b && t->stride_w == 1 && shift_j >= 0 && shift_k >= 0 && t->wo + shift_j <= t->w && t->wo + shift_k <= t->w) {
-            sum += bt_centred_product(a + shift_j, mean_j, b + shift_k, mean_k, (uint32_t)t->wo);
-        } else {
-            for (int32_t i = 0; i < t->wo; i++)
-                lane[i % BT_LANES] = fmaf(tap_value(a, t, shift_j, i) - mean_j, tap_value(b, t, shift_k, i) - mean_k,
-                                          lane[i % BT_LANES]);
-            sum += bt_fold_lanes(lane);
-        }
+        const bool inside = a && b && t->stride_w == 1 && shift_j >= 0 && shift_k >= 0 && t->wo + shift_j <= t->w &&
+                            t->wo + shift_k <= t->w;
+        sum += inside ? bt_centred_product(a + shift_j, mean_j, b + shift_k, mean_k, (uint32_t)t->wo)
+                      : covariance_of_rows(t, a, shift_j, mean_j, b, shift_k, mean_k);
     }
     return sum;
 }
@@ -92,7 +97,7 @@ static void covariance_pair(void *arg, uint32_t index) {
     const bt_operands *o = arg;
     taps t = {0};
     read_taps(o, &t);
-    const uint32_t count = o->view[1].count;
+    const uint32_t count = o->view[1].of->count;
     const float positions = (float)(t.ho * t.wo), *sums = o->view[1].data;
     uint32_t j = 0, k = index;
     while (k > j) k -= ++j;
@@ -110,7 +115,7 @@ static bool all_inside(const bt_operands *o) {
 static void four_tap_sums(const bt_operands *o, uint32_t k) {
     taps t = {0};
     read_taps(o, &t);
-    const uint32_t count = o->view[1].count;
+    const uint32_t count = o->view[1].of->count;
     float total[BT_FOUR] = {0};
     for (int32_t row = 0; row < t.ho; row++) {
         const float *x[BT_FOUR];
@@ -130,7 +135,7 @@ static void four_covariances(const bt_operands *o, uint32_t j, uint32_t k) {
     read_taps(o, &t);
     const float *sums = o->view[1].data;
     const float positions = (float)(t.ho * t.wo);
-    const uint32_t count = o->view[1].count;
+    const uint32_t count = o->view[1].of->count;
     float mean_j[BT_FOUR], mean_k[BT_FOUR], total[BT_FOUR] = {0};
     for (uint32_t r = 0; r < BT_FOUR; r++)
         mean_j[r] = sums[j] / positions, mean_k[r] = sums[k + r <= j ? k + r : k] / positions;
@@ -152,7 +157,7 @@ static void four_covariances(const bt_operands *o, uint32_t j, uint32_t k) {
 
 /* x [Cin][H][W] -> sums [taps], covariance [taps][taps]; taps = Cin * KH * KW. Centred before it is squared. */
 BT_RUN(tap_covariance) {
-    const uint32_t count = o->view[1].count;
+    const uint32_t count = o->view[1].of->count;
 #ifdef BT_VECTOR
     if (all_inside(o)) {
         for (uint32_t k = 0; k < count; k += BT_FOUR) four_tap_sums(o, k);
@@ -167,7 +172,7 @@ BT_RUN(tap_covariance) {
 
 BT_CHECK(normed_weight_gradient) {
     const bt_tensor *p = &o->view[0], *sums = &o->view[2], *gamma = &o->view[6];
-    const uint32_t channels = p->rank ? p->dims[0] : 0, n = channels ? p->count / channels : 0;
+    const uint32_t channels = p->of->rank ? p->of->dims[0] : 0, n = channels ? p->of->count / channels : 0;
     if (!channels || !bt_same_shape(p, &o->view[1]) || !bt_same_shape(p, &o->view[7])) return false;
     if (!bt_shape_is(sums, 1, n, 0, 0, 0) || !bt_shape_is(&o->view[3], 2, n, n, 0, 0)) return false;
     for (uint32_t v = 4; v < 6; v++)
@@ -177,7 +182,7 @@ BT_CHECK(normed_weight_gradient) {
 
 static void gradient_channel(void *arg, uint32_t c) {
     const bt_operands *o = arg;
-    const uint32_t n = o->view[2].count;
+    const uint32_t n = o->view[2].of->count;
     const float *p = o->view[0].data + c * n, *weight = o->view[1].data + c * n, *sums = o->view[2].data;
     const float *means = o->view[5].data + 2 * c;
     const float mean = o->view[4].data[2 * c], inverse = o->view[4].data[2 * c + 1], gamma = o->view[6].data[c];
@@ -193,5 +198,24 @@ static void gradient_channel(void *arg, uint32_t c) {
 /* P [C][...], weight [C][...], s [taps], covariance, statistics [C][mean, 1/deviation], means [C][mean(g), mean(g x̂) /
  * deviation], gamma [C] -> dweight [C][...], added to. Immediate: output positions of a channel. */
 BT_RUN(normed_weight_gradient) {
-    bt_port_parallel(o->run->port, gradient_channel, (void *)(uintptr_t)o, o->view[0].dims[0]);
+    bt_port_parallel(o->run->port, gradient_channel, (void *)(uintptr_t)o, o->view[0].of->dims[0]);
+}
+
+BT_CHECK(tap_norm_sums) {
+    const bt_tensor *p = &o->view[0];
+    const uint32_t channels = p->of->rank ? p->of->dims[0] : 0;
+    return channels && bt_shape_is(&o->view[1], 1, channels, 0, 0, 0) && bt_same_shape(p, &o->view[2]) &&
+           bt_shape_is(&o->view[3], 2, channels, 2, 0, 0) && bt_shape_is(&o->view[4], 2, channels, 2, 0, 0);
+}
+
+/* P [C][...] sums of dy x_k, sums of dy [C], weight [C][...], statistics [C][mean, 1/deviation] -> sums [C][sum dy,
+ * sum dy x̂], since a value x in front of the norm is the sum of weight x_k. */
+BT_RUN(tap_norm_sums) {
+    const uint32_t channels = o->view[0].of->dims[0], n = o->view[0].of->count / channels;
+    const float *p = o->view[0].data, *weight = o->view[2].data, *statistics = o->view[3].data;
+    for (uint32_t c = 0; c < channels; c++, p += n, weight += n, statistics += 2) {
+        const float plain = o->view[1].data[c];
+        o->view[4].data[2 * c] = plain;
+        o->view[4].data[2 * c + 1] = fmaf(-statistics[0], plain, bt_centred_product(weight, 0.0f, p, 0.0f, n)) * statistics[1];
+    }
 }

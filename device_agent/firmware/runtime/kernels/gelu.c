@@ -12,7 +12,7 @@ BT_CHECK(gelu_forward) { return bt_elementwise(o, 2) && o->immediate[0] < 2; }
 BT_RUN(gelu_forward) {
     const float *x = o->view[0].data;
     float *y = o->view[1].data;
-    for (uint32_t i = 0; i < o->view[0].count; i++) {
+    for (uint32_t i = 0; i < o->view[0].of->count; i++) {
         const float v = x[i];
         const float part = o->immediate[0] ? bt_tanhf(SQRT_2_OVER_PI * fmaf(CUBE * v * v, v, v)) : bt_erff(SQRT_HALF * v);
         y[i] = 0.5f * v * (1.0f + part);
@@ -25,7 +25,7 @@ BT_CHECK(gelu_backward) { return bt_elementwise(o, 3) && o->immediate[0] < 2; }
 BT_RUN(gelu_backward) {
     const float *dy = o->view[0].data, *x = o->view[1].data;
     float *dx = o->view[2].data;
-    for (uint32_t i = 0; i < o->view[0].count; i++) {
+    for (uint32_t i = 0; i < o->view[0].of->count; i++) {
         const float v = x[i];
         float slope;
         if (o->immediate[0]) {

@@ -5,8 +5,8 @@
 BT_CHECK(group_norm_forward) {
     const bt_tensor *x = &o->view[0], *gamma = &o->view[1], *beta = &o->view[2], *stats = &o->view[3], *y = &o->view[4];
     const uint32_t groups = o->immediate[0];
-    return x->rank && groups && x->dims[0] % groups == 0 && bt_same_shape(x, y) && stats->count == 2 * groups &&
-           bt_shape_is(gamma, 1, x->dims[0], 0, 0, 0) && bt_shape_is(beta, 1, x->dims[0], 0, 0, 0) &&
+    return x->of->rank && groups && x->of->dims[0] % groups == 0 && bt_same_shape(x, y) && stats->of->count == 2 * groups &&
+           bt_shape_is(gamma, 1, x->of->dims[0], 0, 0, 0) && bt_shape_is(beta, 1, x->of->dims[0], 0, 0, 0) &&
            bt_float_bits(o->immediate[1]) > 0.0f;
 }
 
@@ -14,7 +14,7 @@ BT_CHECK(group_norm_forward) {
 BT_RUN(group_norm_forward) {
     const bt_tensor *x = &o->view[0], *y = &o->view[4];
     const float *gamma = o->view[1].data, *beta = o->view[2].data, eps = bt_float_bits(o->immediate[1]);
-    const uint32_t groups = o->immediate[0], channels = x->dims[0] / groups, n = x->count / x->dims[0];
+    const uint32_t groups = o->immediate[0], channels = x->of->dims[0] / groups, n = x->of->count / x->of->dims[0];
     for (uint32_t g = 0; g < groups; g++) {
         const uint32_t first = g * channels;
         float all[2] = {0}, row[2];
@@ -34,9 +34,9 @@ BT_CHECK(group_norm_backward) {
     const bt_tensor *dy = &o->view[0], *x = &o->view[1], *stats = &o->view[2], *gamma = &o->view[3], *dx = &o->view[4];
     const uint32_t groups = o->immediate[0];
     for (uint32_t v = 3; v < 7; v++)
-        if (v != 4 && !bt_shape_is(&o->view[v], 1, x->rank ? x->dims[0] : 0, 0, 0, 0)) return false;
-    return x->rank && gamma->rank && groups && x->dims[0] % groups == 0 && bt_same_shape(x, dy) &&
-           bt_same_shape(x, dx) && stats->count == 2 * groups;
+        if (v != 4 && !bt_shape_is(&o->view[v], 1, x->of->rank ? x->of->dims[0] : 0, 0, 0, 0)) return false;
+    return x->of->rank && gamma->of->rank && groups && x->of->dims[0] % groups == 0 && bt_same_shape(x, dy) &&
+           bt_same_shape(x, dx) && stats->of->count == 2 * groups;
 }
 
 /* With g = dy * gamma and x̂ = (x - mean) / deviation:
@@ -46,7 +46,7 @@ BT_RUN(group_norm_backward) {
     const bt_tensor *dy = &o->view[0], *x = &o->view[1], *dx = &o->view[4];
     const float *gamma = o->view[3].data;
     float *dgamma = o->view[5].data, *dbeta = o->view[6].data;
-    const uint32_t groups = o->immediate[0], channels = x->dims[0] / groups, n = x->count / x->dims[0];
+    const uint32_t groups = o->immediate[0], channels = x->of->dims[0] / groups, n = x->of->count / x->of->dims[0];
     for (uint32_t g = 0; g < groups; g++) {
         const float mean = o->view[2].data[2 * g], inverse = o->view[2].data[2 * g + 1];
         const float count = (float)(channels * n);

@@ -3,8 +3,8 @@
 #include "kernel.h"
 
 static bool rows_fit(const bt_tensor *x, const bt_tensor *gamma, const bt_tensor *other, const bt_tensor *stats) {
-    return x->rank && gamma->rank && stats->rank && gamma->count == other->count && x->count % gamma->count == 0 &&
-           stats->count / 2 == x->count / gamma->count && stats->count % 2 == 0;
+    return x->of->rank && gamma->of->rank && stats->of->rank && gamma->of->count == other->of->count && x->of->count % gamma->of->count == 0 &&
+           stats->of->count / 2 == x->of->count / gamma->of->count && stats->of->count % 2 == 0;
 }
 
 BT_CHECK(layer_norm_forward) {
@@ -15,7 +15,7 @@ BT_CHECK(layer_norm_forward) {
 /* y = (x - mean) * inverse * gamma + beta; in place or not */
 BT_RUN(layer_norm_forward) {
     const float *gamma = o->view[1].data, *beta = o->view[2].data;
-    const uint32_t n = o->view[1].count, rows = o->view[0].count / n;
+    const uint32_t n = o->view[1].of->count, rows = o->view[0].of->count / n;
     for (uint32_t r = 0; r < rows; r++) {
         const float *x = o->view[0].data + r * n;
         float *y = o->view[4].data + r * n, lane[BT_LANES] = {0};
@@ -30,7 +30,7 @@ BT_RUN(layer_norm_forward) {
 
 BT_CHECK(layer_norm_backward) {
     return rows_fit(&o->view[1], &o->view[3], &o->view[5], &o->view[2]) && bt_same_shape(&o->view[0], &o->view[1]) &&
-           bt_same_shape(&o->view[0], &o->view[4]) && o->view[6].count == o->view[3].count;
+           bt_same_shape(&o->view[0], &o->view[4]) && o->view[6].of->count == o->view[3].of->count;
 }
 
 /* With g = dy * gamma and x̂ = (x - mean) * inverse:
@@ -38,7 +38,7 @@ BT_CHECK(layer_norm_backward) {
 BT_RUN(layer_norm_backward) {
     const float *gamma = o->view[3].data;
     float *dgamma = o->view[5].data, *dbeta = o->view[6].data;
-    const uint32_t n = o->view[3].count, rows = o->view[1].count / n;
+    const uint32_t n = o->view[3].of->count, rows = o->view[1].of->count / n;
     for (uint32_t r = 0; r < rows; r++) {
         const float *dy = o->view[0].data + r * n, *x = o->view[1].data + r * n;
         const float mean = o->view[2].data[2 * r], inverse = o->view[2].data[2 * r + 1];

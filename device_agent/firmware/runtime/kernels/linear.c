@@ -7,9 +7,9 @@
 #endif
 
 static bool shapes_fit(const bt_tensor *x, const bt_tensor *w, const bt_tensor *bias, const bt_tensor *y) {
-    return x->rank && y->rank && w->rank == 2 && x->count % w->dims[1] == 0 && y->count % w->dims[0] == 0 &&
-           x->count / w->dims[1] == y->count / w->dims[0] &&
-           (!bias || !bias->rank || bt_shape_is(bias, 1, w->dims[0], 0, 0, 0));
+    return x->of->rank && y->of->rank && w->of->rank == 2 && x->of->count % w->of->dims[1] == 0 && y->of->count % w->of->dims[0] == 0 &&
+           x->of->count / w->of->dims[1] == y->of->count / w->of->dims[0] &&
+           (!bias || !bias->of->rank || bt_shape_is(bias, 1, w->of->dims[0], 0, 0, 0));
 }
 
 BT_CHECK(linear_forward) { return shapes_fit(&o->view[0], &o->view[1], &o->view[2], &o->view[3]); }
@@ -33,9 +33,9 @@ static float lanes_dot(const float *x, const float *y, uint32_t n) {
 static void output_piece(void *arg, uint32_t index) {
     const bt_operands *o = arg;
     const bt_tensor *w = &o->view[1], *bias = &o->view[2];
-    const uint32_t inputs = w->dims[1], r = index / w->dims[0], m = index % w->dims[0];
+    const uint32_t inputs = w->of->dims[1], r = index / w->of->dims[0], m = index % w->of->dims[0];
     o->view[3].data[index] = lanes_dot(w->data + m * inputs, o->view[0].data + r * inputs, inputs) +
-                             (bias->rank ? bias->data[m] : 0.0f);
+                             (bias->of->rank ? bias->data[m] : 0.0f);
 }
 
 #ifdef BT_SIXTEEN
@@ -45,7 +45,7 @@ enum { SIXTEEN = 16 };
 /* One row of sixteen inputs, all of which stay in registers. */
 static void forward_sixteen(const bt_operands *o) {
     const float *w = o->view[1].data, *bias = o->view[2].data;
-    float x[SIXTEEN], *y = o->view[3].data, *const end = y + o->view[3].count;
+    float x[SIXTEEN], *y = o->view[3].data, *const end = y + o->view[3].of->count;
     BT_FULL for (int i = 0; i < SIXTEEN; i++) x[i] = o->view[0].data[i];
     for (; y != end; y++, w += SIXTEEN) {
         float lane[BT_LANES];
@@ -57,8 +57,8 @@ static void forward_sixteen(const bt_operands *o) {
 
 /* The same row's outer product with dy, added to dw. */
 static void weight_gradient_sixteen(const bt_operands *o) {
-    const float *dy = o->view[1].data, *const end = dy + o->view[1].count;
-    float x[SIXTEEN], *dw = o->view[2].data, *dbias = o->view[3].data;
+    const float *dy = o->view[1].data, *const end = dy + o->view[1].of->count;
+    float x[SIXTEEN], *dw = o->view[3].data, *dbias = o->view[4].data;
     BT_FULL for (int i = 0; i < SIXTEEN; i++) x[i] = o->view[0].data[i];
     for (; dy != end; dy++, dw += SIXTEEN) {
         const float d = *dy;
@@ -67,7 +67,7 @@ static void weight_gradient_sixteen(const bt_operands *o) {
     }
 }
 static inline bool is_sixteen(const bt_tensor *x, const bt_tensor *w) {
-    return x->count == SIXTEEN && w->dims[1] == SIXTEEN;
+    return x->of->count == SIXTEEN && w->of->dims[1] == SIXTEEN;
 }
 #endif
 
@@ -78,10 +78,19 @@ BT_RUN(linear_forward) {
         return;
     }
 #endif
-    bt_port_parallel(o->run->port, output_piece, (void *)(uintptr_t)o, o->view[3].count);
+    bt_port_parallel(o->run->port, output_piece, (void *)(uintptr_t)o, o->view[3].of->count);
 }
 
-BT_CHECK(linear_weight_gradient) { return shapes_fit(&o->view[0], &o->view[2], &o->view[3], &o->view[1]); }
+/* Both gradients, or one of them: x and dw are left out together, and so are w and dx. */
+BT_CHECK(linear_backward) {
+    const bt_tensor *x = &o->view[0], *dy = &o->view[1], *w = &o->view[2], *dw = &o->view[3], *dbias = &o->view[4], *dx = &o->view[5];
+    const bool of_weights = dw->of->rank, of_inputs = dx->of->rank;
+    if (!x->of->rank == of_weights || !w->of->rank == of_inputs || !dy->of->rank) return false;
+    if (of_weights && !shapes_fit(x, dw, dbias, dy)) return false;
+    if (of_inputs && !shapes_fit(dx, w, dbias, dy)) return false;
+    if (of_weights && of_inputs) return bt_same_shape(w, dw);
+    return of_weights || of_inputs || (dbias->of->rank == 1 && dy->of->count % dbias->of->count == 0);
+}
 
 /* to[n] += d * x[n], and the same for a second row where there is one; eight at a time, loads before stores. */
 static inline __attribute__((always_inline)) void add_row(const float *x, uint32_t count, float u, float *a,
@@ -109,46 +118,28 @@ static inline __attribute__((always_inline)) void add_row(const float *x, uint32
     }
 }
 
-/* dw[m][n] += dy[r][m] * x[r][n]; dbias[m] += dy[r][m]; rows ascending. A piece is a stretch of inputs; the first has
- * the bias as well. Two outputs at a time, so that x is read half as often. */
-static void weight_gradient_piece(void *arg, uint32_t index) {
-    const bt_operands *o = arg;
-    const bt_tensor *dbias = &o->view[3];
-    const uint32_t outputs = o->view[2].dims[0], inputs = o->view[2].dims[1], rows = o->view[1].count / outputs;
-    const uint32_t from = bt_stretch_begin(inputs, index), to = bt_stretch_end(inputs, index);
-    for (uint32_t r = 0; r < rows; r++) {
-        const float *x = o->view[0].data + r * inputs + from, *dy = o->view[1].data + r * outputs;
-        float *dw = o->view[2].data + from;
+/* dw[m][n] += dy[r][m] * x[r][n], rows ascending. Two outputs at a time, so that x is read half as often. */
+static inline void weight_stretch(const bt_operands *o, uint32_t rows, uint32_t from, uint32_t to) {
+    const uint32_t outputs = o->view[3].of->dims[0], inputs = o->view[3].of->dims[1];
+    const float *x = o->view[0].data + from, *dy = o->view[1].data;
+    for (uint32_t r = 0; r < rows; r++, x += inputs, dy += outputs) {
+        float *dw = o->view[3].data + from;
         uint32_t m = 0;
         for (; m + 2 <= outputs; m += 2, dw += 2 * inputs) add_row(x, to - from, dy[m], dw, true, dy[m + 1], dw + inputs);
         if (m < outputs) add_row(x, to - from, dy[m], dw, false, 0.0f, dw);
-        for (m = 0; dbias->rank && !index && m < outputs; m++) dbias->data[m] += dy[m];
     }
 }
-
-BT_RUN(linear_weight_gradient) {
-#ifdef BT_SIXTEEN
-    if (is_sixteen(&o->view[0], &o->view[2])) {
-        weight_gradient_sixteen(o);
-        return;
-    }
-#endif
-    bt_stretches(o->run->port, weight_gradient_piece, o, o->view[2].dims[1]);
-}
-
-BT_CHECK(linear_input_gradient) { return shapes_fit(&o->view[2], &o->view[1], NULL, &o->view[0]); }
 
 /* dx[r][n] = sum over m, ascending, of dy[r][m] * w[m][n]; eight inputs at a time in registers. */
-static void input_gradient_piece(void *arg, uint32_t index) {
-    const bt_operands *o = arg;
-    const uint32_t outputs = o->view[1].dims[0], inputs = o->view[1].dims[1], rows = o->view[0].count / outputs;
-    const uint32_t from = bt_stretch_begin(inputs, index), to = bt_stretch_end(inputs, index);
-    for (uint32_t r = 0; r < rows; r++) {
-        const float *dy = o->view[0].data + r * outputs, *const last = dy + outputs;
-        float *dx = o->view[2].data + r * inputs;
+static __attribute__((noinline)) void input_stretch(const bt_operands *o, uint32_t rows, uint32_t from, uint32_t to) {
+    const uint32_t outputs = o->view[2].of->dims[0], inputs = o->view[2].of->dims[1];
+    const float *dy = o->view[1].data;
+    float *dx = o->view[5].data;
+    for (uint32_t r = 0; r < rows; r++, dx += inputs, dy += outputs) {
+        const float *const last = dy + outputs;
         uint32_t n = from;
         for (; n + 8 <= to; n += 8) {
-            const float *w = o->view[1].data + n, *d = dy;
+            const float *w = o->view[2].data + n, *d = dy;
             float s[8];
             BT_EIGHT for (int i = 0; i < 8; i++) s[i] = fmaf(*d, w[i], 0.0f);
             for (d++, w += inputs; d != last; d++, w += inputs)
@@ -157,10 +148,37 @@ static void input_gradient_piece(void *arg, uint32_t index) {
         }
         for (; n < to; n++) {
             float sum = 0.0f;
-            for (uint32_t m = 0; m < outputs; m++) sum = fmaf(dy[m], o->view[1].data[m * inputs + n], sum);
+            for (uint32_t m = 0; m < outputs; m++) sum = fmaf(dy[m], o->view[2].data[m * inputs + n], sum);
             dx[n] = sum;
         }
     }
 }
 
-BT_RUN(linear_input_gradient) { bt_stretches(o->run->port, input_gradient_piece, o, o->view[1].dims[1]); }
+/* dbias[m] += dy[r][m], rows ascending. */
+static void bias_gradient(const bt_operands *o) {
+    const uint32_t outputs = o->view[4].of->count, all = outputs ? o->view[1].of->count : 0;
+    for (uint32_t i = 0; i < all; i++) o->view[4].data[i % outputs] += o->view[1].data[i];
+}
+
+/* A piece is a stretch of inputs; the first has the bias as well. dx may lie where x does: x is read first. */
+static void backward_piece(void *arg, uint32_t index) {
+    const bt_operands *o = arg;
+    const bt_view *w = o->view[3].of->rank ? o->view[3].of : o->view[2].of;
+    const uint32_t rows = w->rank ? o->view[1].of->count / w->dims[0] : 0;
+    const uint32_t from = bt_stretch_begin(w->dims[1], index), to = bt_stretch_end(w->dims[1], index);
+    if (o->view[3].of->rank) weight_stretch(o, rows, from, to);
+    if (o->view[5].of->rank) input_stretch(o, rows, from, to);
+    if (!index) bias_gradient(o);
+}
+
+BT_RUN(linear_backward) {
+    const bt_view *w = o->view[3].of->rank ? o->view[3].of : o->view[2].of;
+#ifdef BT_SIXTEEN
+    if (o->view[3].of->rank && is_sixteen(&o->view[0], &o->view[3])) {
+        weight_gradient_sixteen(o);
+        if (o->view[5].of->rank) input_stretch(o, 1, 0, SIXTEEN);
+        return;
+    }
+#endif
+    bt_stretches(o->run->port, backward_piece, o, w->dims[1]);
+}

@@ -10,11 +10,11 @@ static float whole_log(float x) {
 BT_CHECK(log_forward) { return bt_elementwise(o, 2); }
 
 BT_RUN(log_forward) {
-    for (uint32_t i = 0; i < o->view[0].count; i++) o->view[1].data[i] = whole_log(o->view[0].data[i]);
+    for (uint32_t i = 0; i < o->view[0].of->count; i++) o->view[1].data[i] = whole_log(o->view[0].data[i]);
 }
 
 BT_CHECK(log_backward) { return bt_elementwise(o, 3); }
 
 BT_RUN(log_backward) {
-    for (uint32_t i = 0; i < o->view[0].count; i++) o->view[2].data[i] = o->view[0].data[i] / o->view[1].data[i];
+    for (uint32_t i = 0; i < o->view[0].of->count; i++) o->view[2].data[i] = o->view[0].data[i] / o->view[1].data[i];
 }

@@ -10,11 +10,11 @@ static inline uint32_t round_bf16(float value) {
 }
 
 /* y = bf16(x), x = y: x any shape, y the same. Operations behind it in the same round read x, those of later ones y. */
-BT_CHECK(narrow_bf16) { return o->view[0].rank > 0 && bt_same_shape(&o->view[0], &o->view[1]); }
+BT_CHECK(narrow_bf16) { return o->view[0].of->rank > 0 && bt_same_shape(&o->view[0], &o->view[1]); }
 
 static void narrow_stretch(void *arg, uint32_t index) {
     const bt_operands *o = arg;
-    const uint32_t count = o->view[0].count, end = bt_stretch_end(count, index);
+    const uint32_t count = o->view[0].of->count, end = bt_stretch_end(count, index);
     float *x = o->view[0].data;
     uint16_t *y = (uint16_t *)(void *)o->view[1].data;
     for (uint32_t i = bt_stretch_begin(count, index); i < end; i++) {
@@ -24,31 +24,31 @@ static void narrow_stretch(void *arg, uint32_t index) {
     }
 }
 
-BT_RUN(narrow_bf16) { bt_stretches(o->run->port, narrow_stretch, o, o->view[0].count); }
+BT_RUN(narrow_bf16) { bt_stretches(o->run->port, narrow_stretch, o, o->view[0].of->count); }
 
 /* y = x */
-BT_CHECK(widen_bf16) { return o->view[0].rank > 0 && bt_same_shape(&o->view[0], &o->view[1]); }
+BT_CHECK(widen_bf16) { return o->view[0].of->rank > 0 && bt_same_shape(&o->view[0], &o->view[1]); }
 
 static void widen_stretch(void *arg, uint32_t index) {
     const bt_operands *o = arg;
-    const uint32_t count = o->view[0].count, end = bt_stretch_end(count, index);
+    const uint32_t count = o->view[0].of->count, end = bt_stretch_end(count, index);
     const uint16_t *x = (const uint16_t *)(const void *)o->view[0].data;
     float *y = o->view[1].data;
     for (uint32_t i = bt_stretch_begin(count, index); i < end; i++) y[i] = bt_float_bits((uint32_t)x[i] << 16);
 }
 
-BT_RUN(widen_bf16) { bt_stretches(o->run->port, widen_stretch, o, o->view[0].count); }
+BT_RUN(widen_bf16) { bt_stretches(o->run->port, widen_stretch, o, o->view[0].of->count); }
 
 /* Of each channel: scale[c] = max |x[c]| / 32767, y[c][t] = x[c][t] / scale[c] to the nearest, ties to even; 0 where the
  * scale is. x, y [C][T], scale [C]. A value that is not finite makes the scale, and so all of the channel, NaN. */
 BT_CHECK(narrow_counts) {
     const bt_tensor *x = &o->view[0];
-    return x->rank == 2 && bt_same_shape(x, &o->view[2]) && bt_shape_is(&o->view[1], 1, x->dims[0], 0, 0, 0);
+    return x->of->rank == 2 && bt_same_shape(x, &o->view[2]) && bt_shape_is(&o->view[1], 1, x->of->dims[0], 0, 0, 0);
 }
 
 static void narrow_channel(void *arg, uint32_t c) {
     const bt_operands *o = arg;
-    const uint32_t n = o->view[0].dims[1];
+    const uint32_t n = o->view[0].of->dims[1];
     const float *x = o->view[0].data + c * n;
     int16_t *y = (int16_t *)(void *)o->view[2].data + c * n;
     float most = 0.0f;
@@ -68,18 +68,18 @@ static void narrow_channel(void *arg, uint32_t c) {
 }
 
 BT_RUN(narrow_counts) {
-    bt_port_parallel(o->run->port, narrow_channel, (void *)(uintptr_t)o, o->view[0].dims[0]);
+    bt_port_parallel(o->run->port, narrow_channel, (void *)(uintptr_t)o, o->view[0].of->dims[0]);
 }
 
 /* y[c][t] = x[c][t] * scale[c] */
 BT_CHECK(widen_counts) {
     const bt_tensor *x = &o->view[0];
-    return x->rank == 2 && bt_same_shape(x, &o->view[2]) && bt_shape_is(&o->view[1], 1, x->dims[0], 0, 0, 0);
+    return x->of->rank == 2 && bt_same_shape(x, &o->view[2]) && bt_shape_is(&o->view[1], 1, x->of->dims[0], 0, 0, 0);
 }
 
 static void widen_channel(void *arg, uint32_t c) {
     const bt_operands *o = arg;
-    const uint32_t n = o->view[0].dims[1];
+    const uint32_t n = o->view[0].of->dims[1];
     const int16_t *x = (const int16_t *)(const void *)o->view[0].data + c * n;
     const float scale = o->view[1].data[c];
     float *y = o->view[2].data + c * n;
@@ -87,5 +87,5 @@ static void widen_channel(void *arg, uint32_t c) {
 }
 
 BT_RUN(widen_counts) {
-    bt_port_parallel(o->run->port, widen_channel, (void *)(uintptr_t)o, o->view[0].dims[0]);
+    bt_port_parallel(o->run->port, widen_channel, (void *)(uintptr_t)o, o->view[0].of->dims[0]);
 }

@@ -14,8 +14,8 @@ typedef struct rows {
 } rows;
 
 static rows read_rows(const bt_operands *o, const bt_tensor *x) {
-    const uint32_t cell = o->immediate[0], w = x->dims[2];
-    return (rows){x->dims[0], x->dims[1], w, cell, w / cell, x->dims[1] * w};
+    const uint32_t cell = o->immediate[0], w = x->of->dims[2];
+    return (rows){x->of->dims[0], x->of->dims[1], w, cell, w / cell, x->of->dims[1] * w};
 }
 
 /* One channel's norm. */
@@ -30,10 +30,10 @@ static channel read_channel(const bt_operands *o, uint32_t c, uint32_t statistic
 
 static bool fits(const bt_operands *o, const bt_tensor *x, const bt_tensor *pooled, uint32_t statistics, uint32_t gamma) {
     const uint32_t cell = o->immediate[0];
-    if (x->rank != 3 || !cell || cell > x->dims[2]) return false;
-    return bt_shape_is(pooled, 3, x->dims[0], x->dims[1], x->dims[2] / cell, 0) &&
-           bt_shape_is(&o->view[statistics], 2, x->dims[0], 2, 0, 0) &&
-           bt_shape_is(&o->view[gamma], 1, x->dims[0], 0, 0, 0) && bt_shape_is(&o->view[gamma + 1], 1, x->dims[0], 0, 0, 0);
+    if (x->of->rank != 3 || !cell || cell > x->of->dims[2]) return false;
+    return bt_shape_is(pooled, 3, x->of->dims[0], x->of->dims[1], x->of->dims[2] / cell, 0) &&
+           bt_shape_is(&o->view[statistics], 2, x->of->dims[0], 2, 0, 0) &&
+           bt_shape_is(&o->view[gamma], 1, x->of->dims[0], 0, 0, 0) && bt_shape_is(&o->view[gamma + 1], 1, x->of->dims[0], 0, 0, 0);
 }
 
 /* Pieces of a channel where cores would be idle: rows and stretches of whole cells of a row. */
@@ -183,7 +183,7 @@ static void backward_channel(void *arg, uint32_t c) {
 
 BT_CHECK(norm_relu_pool_backward) {
     const bt_tensor *x = &o->view[1];
-    return fits(o, x, &o->view[0], 2, 4) && bt_shape_is(&o->view[3], 2, x->dims[0], 2, 0, 0) &&
+    return fits(o, x, &o->view[0], 2, 4) && bt_shape_is(&o->view[3], 2, x->of->dims[0], 2, 0, 0) &&
            bt_same_shape(x, &o->view[6]);
 }
 
@@ -231,8 +231,8 @@ BT_RUN(norm_relu_pool_backward) {
 
 BT_CHECK(norm_relu_pool_backward_sums) {
     const bt_tensor *x = &o->view[1], *g = &o->view[6];
-    return fits(o, x, &o->view[0], 2, 3) && bt_shape_is(&o->view[5], 2, x->dims[0], 2, 0, 0) &&
-           (!g->rank || bt_same_shape(x, g));
+    return fits(o, x, &o->view[0], 2, 3) && bt_shape_is(&o->view[5], 2, x->of->dims[0], 2, 0, 0) &&
+           (!g->of->rank || bt_same_shape(x, g));
 }
 
 /* Both sums of one channel, in eight lanes each. */
@@ -258,7 +258,7 @@ static void sum_lane(const bt_operands *o, const rows *s, const channel *norm, u
         uint32_t i = (lane - r * s->w) % BT_LANES, within = i % s->cell;
         const float *row = o->view[1].data + c * s->n + r * s->w, *x = row + i, *stop = row + end;
         const float *dy = o->view[0].data + (c * s->h + r) * s->cells + i / s->cell;
-        if (o->view[6].rank) {
+        if (o->view[6].of->rank) {
             float *g = o->view[6].data + c * s->n + r * s->w;
             for (; i < end; i += BT_LANES) {
                 const float share = s->cell == 1 ? *dy : 0.0f + *dy * n.share;
@@ -328,7 +328,7 @@ static void sum_channel(const sum_job *job, uint32_t c, lanes *sum) {
             plain[j] += g[i + j];
             dot[j] = fmaf(g[i + j], d[i + j], dot[j]);
         }
-        if (o->view[6].rank) memcpy(o->view[6].data + c * s->n + from, g, count * sizeof(float));
+        if (o->view[6].of->rank) memcpy(o->view[6].data + c * s->n + from, g, count * sizeof(float));
     }
     memcpy(sum->plain, plain, sizeof plain);
     memcpy(sum->dot, dot, sizeof dot);

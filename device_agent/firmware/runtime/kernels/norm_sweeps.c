@@ -19,24 +19,25 @@ static void four_rows(const float *data, uint32_t n, uint32_t c, uint32_t channe
 }
 #endif
 
-BT_CHECK(norm_row_statistics) { return o->view[0].rank && pairs(o, 1, o->view[0].dims[0]); }
+BT_CHECK(norm_row_statistics) { return o->view[0].of->rank && pairs(o, 1, o->view[0].of->dims[0]); }
 
 static void row_statistics(void *arg, uint32_t c) {
     const bt_operands *o = arg;
-    const uint32_t n = o->view[0].count / o->view[0].dims[0];
+    const uint32_t n = o->view[0].of->count / o->view[0].of->dims[0];
     bt_row_statistics(o->view[0].data + c * n, n, o->view[1].data + 2 * c);
 }
 
 /* rows [B][mean, sum of squares about it] */
 BT_RUN(norm_row_statistics) {
-    const uint32_t channels = o->view[0].dims[0], n = o->view[0].count / channels;
-    for (uint32_t c = 0; c < channels && bt_few_rows(channels, n); c++) {
-        const float *x = o->view[0].data + c * n;
-        float *row = o->view[1].data + 2 * c;
-        row[0] = bt_shared_product(o->run->port, x, 0.0f, NULL, 0.0f, n) / (float)n;
-        row[1] = bt_shared_product(o->run->port, x, row[0], x, row[0], n);
+    const uint32_t channels = o->view[0].of->dims[0], n = o->view[0].of->count / channels;
+    if (bt_few_rows(channels, n)) {
+        const float *x = o->view[0].data;
+        float *rows = o->view[1].data;
+        bt_shared_sums(o->run->port, x, channels, n, rows);
+        for (uint32_t c = 0; c < channels; c++) rows[2 * c] /= (float)n;
+        bt_shared_squares(o->run->port, x, rows, channels, n, rows + 1);
+        return;
     }
-    if (bt_few_rows(channels, n)) return;
 #ifdef BT_VECTOR
     for (uint32_t c = 0; c < channels; c += BT_FOUR) {
         const float *x[BT_FOUR];
@@ -50,7 +51,7 @@ BT_RUN(norm_row_statistics) {
     }
     (void)row_statistics;
 #else
-    bt_port_parallel(o->run->port, row_statistics, (void *)(uintptr_t)o, o->view[0].dims[0]);
+    bt_port_parallel(o->run->port, row_statistics, (void *)(uintptr_t)o, o->view[0].of->dims[0]);
 #endif
 }
 
@@ -60,7 +61,7 @@ static bool finish_fits(const bt_operands *o, uint32_t channels) {
 }
 
 BT_CHECK(group_norm_finish) {
-    const uint32_t channels = o->view[0].rank ? o->view[0].dims[0] : 0;
+    const uint32_t channels = o->view[0].of->rank ? o->view[0].of->dims[0] : 0;
     return channels && pairs(o, 0, channels) && pairs(o, 1, channels) && finish_fits(o, channels) &&
            bt_float_bits(o->immediate[2]) > 0.0f;
 }
@@ -68,7 +69,7 @@ BT_CHECK(group_norm_finish) {
 /* rows [C][mean, squares] -> statistics [C][mean, 1/deviation], the same for all channels of a group; in place or not.
  * Immediates: groups, values of a channel, eps. */
 BT_RUN(group_norm_finish) {
-    const uint32_t groups = o->immediate[0], n = o->immediate[1], channels = o->view[0].dims[0] / groups;
+    const uint32_t groups = o->immediate[0], n = o->immediate[1], channels = o->view[0].of->dims[0] / groups;
     for (uint32_t g = 0; g < groups; g++) {
         const float *row = o->view[0].data + 2 * g * channels;
         float all[2] = {0}, *out = o->view[1].data + 2 * g * channels;
@@ -83,14 +84,14 @@ BT_RUN(group_norm_finish) {
 
 BT_CHECK(norm_apply) {
     const bt_tensor *x = &o->view[0];
-    const uint32_t channels = x->rank ? x->dims[0] : 0;
+    const uint32_t channels = x->of->rank ? x->of->dims[0] : 0;
     return channels && pairs(o, 1, channels) && is_row(o, 2, channels) && is_row(o, 3, channels) &&
            bt_same_shape(x, &o->view[4]);
 }
 
 static void apply(void *arg, uint32_t index) {
     const bt_operands *o = arg;
-    const uint32_t n = o->view[0].count / o->view[0].dims[0], pieces = bt_row_pieces(o->view[0].dims[0], n);
+    const uint32_t n = o->view[0].of->count / o->view[0].of->dims[0], pieces = bt_row_pieces(o->view[0].of->dims[0], n);
     const uint32_t c = index / pieces, from = pieces > 1 ? bt_stretch_begin(n, index % pieces) : 0;
     const uint32_t to = pieces > 1 ? bt_stretch_end(n, index % pieces) : n;
     const float *statistics = o->view[1].data + 2 * c;
@@ -100,7 +101,7 @@ static void apply(void *arg, uint32_t index) {
 
 /* Channels, or stretches of them where there are few. */
 static void for_rows(const bt_operands *o, bt_piece piece) {
-    const uint32_t channels = o->view[0].dims[0], n = o->view[0].count / channels;
+    const uint32_t channels = o->view[0].of->dims[0], n = o->view[0].of->count / channels;
     bt_port_parallel(o->run->port, piece, (void *)(uintptr_t)o, channels * bt_row_pieces(channels, n));
 }
 
@@ -109,13 +110,13 @@ BT_RUN(norm_apply) { for_rows(o, apply); }
 
 BT_CHECK(norm_backward_sums) {
     const bt_tensor *x = &o->view[1];
-    const uint32_t channels = x->rank ? x->dims[0] : 0;
+    const uint32_t channels = x->of->rank ? x->of->dims[0] : 0;
     return channels && bt_same_shape(x, &o->view[0]) && pairs(o, 2, channels) && pairs(o, 3, channels);
 }
 
 static void backward_sums(void *arg, uint32_t c) {
     const bt_operands *o = arg;
-    const uint32_t n = o->view[0].count / o->view[0].dims[0];
+    const uint32_t n = o->view[0].of->count / o->view[0].of->dims[0];
     const float *dy = o->view[0].data + c * n, *statistics = o->view[2].data + 2 * c;
     float *out = o->view[3].data + 2 * c;
     out[0] = bt_row_sum(dy, n);
@@ -124,14 +125,15 @@ static void backward_sums(void *arg, uint32_t c) {
 
 /* sums [B][sum dy, sum dy x̂] */
 BT_RUN(norm_backward_sums) {
-    const uint32_t channels = o->view[0].dims[0], n = o->view[0].count / channels;
-    for (uint32_t c = 0; c < channels && bt_few_rows(channels, n); c++) {
-        const float *dy = o->view[0].data + c * n, *statistics = o->view[2].data + 2 * c;
-        float *out = o->view[3].data + 2 * c;
-        out[0] = bt_shared_product(o->run->port, dy, 0.0f, NULL, 0.0f, n);
-        out[1] = bt_shared_product(o->run->port, dy, 0.0f, o->view[1].data + c * n, statistics[0], n) * statistics[1];
+    const uint32_t channels = o->view[0].of->dims[0], n = o->view[0].of->count / channels;
+    if (bt_few_rows(channels, n)) {
+        const float *dy = o->view[0].data, *statistics = o->view[2].data;
+        float *sums = o->view[3].data;
+        bt_shared_sums(o->run->port, dy, channels, n, sums);
+        bt_shared_products(o->run->port, dy, o->view[1].data, statistics, channels, n, sums + 1);
+        for (uint32_t c = 0; c < channels; c++) sums[2 * c + 1] *= statistics[2 * c + 1];
+        return;
     }
-    if (bt_few_rows(channels, n)) return;
 #ifdef BT_VECTOR
     for (uint32_t c = 0; c < channels; c += BT_FOUR) {
         const float none[BT_FOUR] = {0}, *dy[BT_FOUR], *x[BT_FOUR];
@@ -148,12 +150,12 @@ BT_RUN(norm_backward_sums) {
     }
     (void)backward_sums;
 #else
-    bt_port_parallel(o->run->port, backward_sums, (void *)(uintptr_t)o, o->view[0].dims[0]);
+    bt_port_parallel(o->run->port, backward_sums, (void *)(uintptr_t)o, o->view[0].of->dims[0]);
 #endif
 }
 
 BT_CHECK(group_norm_backward_finish) {
-    const uint32_t channels = o->view[0].rank ? o->view[0].dims[0] : 0;
+    const uint32_t channels = o->view[0].of->rank ? o->view[0].of->dims[0] : 0;
     return channels && pairs(o, 0, channels) && pairs(o, 1, channels) && is_row(o, 2, channels) &&
            pairs(o, 3, channels) && is_row(o, 4, channels) && is_row(o, 5, channels) && finish_fits(o, channels);
 }
@@ -161,7 +163,7 @@ BT_CHECK(group_norm_backward_finish) {
 /* sums and statistics [C][2] -> means [C][mean(g), mean(g x̂) / deviation] with g = gamma dy, the same for all channels of
  * a group; dgamma += sum dy x̂, dbeta += sum dy. Immediates: groups, values of a channel. */
 BT_RUN(group_norm_backward_finish) {
-    const uint32_t groups = o->immediate[0], n = o->immediate[1], channels = o->view[0].dims[0] / groups;
+    const uint32_t groups = o->immediate[0], n = o->immediate[1], channels = o->view[0].of->dims[0] / groups;
     const float *sums = o->view[0].data, *gamma = o->view[2].data;
     for (uint32_t g = 0; g < groups; g++) {
         const float count = (float)(channels * n);
@@ -182,14 +184,14 @@ BT_RUN(group_norm_backward_finish) {
 
 BT_CHECK(norm_backward_apply) {
     const bt_tensor *x = &o->view[1];
-    const uint32_t channels = x->rank ? x->dims[0] : 0;
+    const uint32_t channels = x->of->rank ? x->of->dims[0] : 0;
     return channels && bt_same_shape(x, &o->view[0]) && pairs(o, 2, channels) && pairs(o, 3, channels) &&
            is_row(o, 4, channels) && bt_same_shape(x, &o->view[5]);
 }
 
 static void backward_apply(void *arg, uint32_t index) {
     const bt_operands *o = arg;
-    const uint32_t n = o->view[0].count / o->view[0].dims[0], pieces = bt_row_pieces(o->view[0].dims[0], n);
+    const uint32_t n = o->view[0].of->count / o->view[0].of->dims[0], pieces = bt_row_pieces(o->view[0].of->dims[0], n);
     const uint32_t c = index / pieces, from = c * n + (pieces > 1 ? bt_stretch_begin(n, index % pieces) : 0);
     const uint32_t to = c * n + (pieces > 1 ? bt_stretch_end(n, index % pieces) : n);
     const float *statistics = o->view[2].data + 2 * c, *means = o->view[3].data + 2 * c;

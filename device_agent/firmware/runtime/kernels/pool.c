@@ -8,11 +8,11 @@ typedef struct pool {
 
 static pool read_pool(const bt_operands *o, const bt_tensor *x, const bt_tensor *y) {
     const uint32_t *m = o->immediate;
-    return (pool){x->dims[1], x->dims[2], y->dims[1], y->dims[2], m[0], m[1], m[2], m[3]};
+    return (pool){x->of->dims[1], x->of->dims[2], y->of->dims[1], y->of->dims[2], m[0], m[1], m[2], m[3]};
 }
 
 static bool pool_fits(const bt_operands *o, const bt_tensor *x, const bt_tensor *y) {
-    if (x->rank != 3 || y->rank != 3 || x->dims[0] != y->dims[0]) return false;
+    if (x->of->rank != 3 || y->of->rank != 3 || x->of->dims[0] != y->of->dims[0]) return false;
     const pool p = read_pool(o, x, y);
     return p.kh && p.kw && p.stride_h && p.stride_w && p.kh <= p.h && p.kw <= p.w &&
            (p.h - p.kh) / p.stride_h + 1 == p.ho && (p.w - p.kw) / p.stride_w + 1 == p.wo;
@@ -28,12 +28,12 @@ typedef struct cells {
 } cells;
 
 static uint32_t cell_pieces(const bt_tensor *y) {
-    const uint32_t each = y->dims[1] * y->dims[2];
-    return y->dims[0] >= BT_STRETCHES || each < BT_STRETCHES ? 1 : BT_STRETCHES;
+    const uint32_t each = y->of->dims[1] * y->of->dims[2];
+    return y->of->dims[0] >= BT_STRETCHES || each < BT_STRETCHES ? 1 : BT_STRETCHES;
 }
 
 static cells cells_of(const bt_tensor *y, uint32_t index) {
-    const uint32_t pieces = cell_pieces(y), each = y->dims[1] * y->dims[2], part = index % pieces;
+    const uint32_t pieces = cell_pieces(y), each = y->of->dims[1] * y->of->dims[2], part = index % pieces;
     return (cells){index / pieces, each * part / pieces, each * (part + 1) / pieces};
 }
 
@@ -60,7 +60,7 @@ static void average_cells(void *arg, uint32_t index) {
 
 BT_RUN(average_pool_forward) {
     const bt_tensor *y = &o->view[1];
-    bt_port_parallel(o->run->port, average_cells, (void *)(uintptr_t)o, y->dims[0] * cell_pieces(y));
+    bt_port_parallel(o->run->port, average_cells, (void *)(uintptr_t)o, y->of->dims[0] * cell_pieces(y));
 }
 
 BT_CHECK(average_pool_backward) {
@@ -109,10 +109,10 @@ BT_RUN(average_pool_backward) {
     const bt_tensor *dy = &o->view[0];
     const pool p = read_pool(o, &o->view[1], dy);
     if (cells_apart(&p)) {
-        bt_port_parallel(o->run->port, spread_cells, (void *)(uintptr_t)o, dy->dims[0] * cell_pieces(dy));
+        bt_port_parallel(o->run->port, spread_cells, (void *)(uintptr_t)o, dy->of->dims[0] * cell_pieces(dy));
         return;
     }
-    bt_port_parallel(o->run->port, spread_channel, (void *)(uintptr_t)o, dy->dims[0]);
+    bt_port_parallel(o->run->port, spread_channel, (void *)(uintptr_t)o, dy->of->dims[0]);
 }
 
 /* Where in x the maximum of output (c, r, i) stands. */
@@ -139,7 +139,7 @@ static void maximum_channel(void *arg, uint32_t c) {
 }
 
 BT_RUN(max_pool_forward) {
-    bt_port_parallel(o->run->port, maximum_channel, (void *)(uintptr_t)o, o->view[0].dims[0]);
+    bt_port_parallel(o->run->port, maximum_channel, (void *)(uintptr_t)o, o->view[0].of->dims[0]);
 }
 
 BT_CHECK(max_pool_backward) {
@@ -157,5 +157,5 @@ static void select_channel(void *arg, uint32_t c) {
 }
 
 BT_RUN(max_pool_backward) {
-    bt_port_parallel(o->run->port, select_channel, (void *)(uintptr_t)o, o->view[1].dims[0]);
+    bt_port_parallel(o->run->port, select_channel, (void *)(uintptr_t)o, o->view[1].of->dims[0]);
 }

@@ -3,7 +3,7 @@
 #include "kernel.h"
 
 BT_CHECK(sgd) {
-    return o->view[0].rank && o->view[0].count == o->view[1].count && o->view[0].count == o->view[2].count;
+    return o->view[0].of->rank && o->view[0].of->count == o->view[1].of->count && o->view[0].of->count == o->view[2].of->count;
 }
 
 static void update_piece(void *arg, uint32_t index) {
@@ -11,7 +11,7 @@ static void update_piece(void *arg, uint32_t index) {
     float *w = o->view[0].data, *m = o->view[2].data;
     const float *gradient = o->view[1].data, scale = o->run->gradient_scale;
     const bt_optimizer s = o->run->optimizer;
-    const uint32_t count = o->view[0].count, to = bt_stretch_end(count, index);
+    const uint32_t count = o->view[0].of->count, to = bt_stretch_end(count, index);
     for (uint32_t i = bt_stretch_begin(count, index); i < to; i++) {
         const float g = fmaf(s.weight_decay, w[i], gradient[i] * scale), velocity = fmaf(s.momentum, m[i], g);
         m[i] = velocity;
@@ -19,4 +19,4 @@ static void update_piece(void *arg, uint32_t index) {
     }
 }
 
-BT_RUN(sgd) { bt_stretches(o->run->port, update_piece, o, o->view[0].count); }
+BT_RUN(sgd) { bt_stretches(o->run->port, update_piece, o, o->view[0].of->count); }

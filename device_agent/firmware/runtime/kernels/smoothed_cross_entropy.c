@@ -8,16 +8,16 @@
 BT_CHECK(smoothed_cross_entropy) {
     const bt_tensor *logits = &o->view[0], *weights = &o->view[1];
     const float smoothing = bt_float_bits(o->immediate[0]);
-    return logits->rank && logits->count <= BT_MAX_CLASSES && o->view[2].count == 2 &&
-           o->view[3].count == logits->count && (!weights->rank || weights->count == logits->count) &&
+    return logits->of->rank && logits->of->count <= BT_MAX_CLASSES && o->view[2].of->count == 2 &&
+           o->view[3].of->count == logits->of->count && (!weights->of->rank || weights->of->count == logits->of->count) &&
            smoothing >= 0.0f && smoothing <= 1.0f;
 }
 
-static float class_weight(const bt_operands *o, uint32_t c) { return o->view[1].rank ? o->view[1].data[c] : 1.0f; }
+static float class_weight(const bt_operands *o, uint32_t c) { return o->view[1].of->rank ? o->view[1].data[c] : 1.0f; }
 
 BT_RUN(smoothed_cross_entropy) {
     const float *logits = o->view[0].data, smoothing = bt_float_bits(o->immediate[0]);
-    const uint32_t n = o->view[0].count, label = o->run->label;
+    const uint32_t n = o->view[0].of->count, label = o->run->label;
     float top = logits[0], sum = 0.0f, all = 0.0f, spread = 0.0f, e[BT_MAX_CLASSES];
     for (uint32_t c = 1; c < n; c++)
         if (logits[c] > top) top = logits[c];
