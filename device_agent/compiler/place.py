@@ -16,6 +16,7 @@ from itertools import product
 
 from device_agent.compiler.ir import Program, Storage
 from device_agent.compiler.memory.problem import Buffer, Problem
+from device_agent.compiler.memory.solver import solve
 from device_agent.compiler.schedule import lifetimes
 from device_agent.compiler.traffic import storage_traffic
 from schemas.plan import Region
@@ -68,7 +69,7 @@ def place_in_l1(
         moved = tuple(b for b in problems[-1].buffers if b.key in chosen[-1])
         used = max(Problem((*there[-1].buffers, *moved)).lower_bound(), least)
         fits = used == size and max(rest[-1], least_l2) + size <= joint and rest[-1] == max(rest)
-        if fits and gained > best[0]:
+        if fits and gained > best[0] and _no_larger(problems[:-1], chosen, max(rest[-1], least_l2)):
             best = gained, set().union(*chosen)
     for storage in best[1]:
         storage.region = Region.L1
@@ -158,7 +159,7 @@ def _filled(
 
     at_peaks = {_Way.BY_USE: [], _Way.PEAKS_BY_USE: order, _Way.PEAKS_BY_IDLENESS: order[::-1]}[way]
     while at_peaks:
-        at, _ = Problem(tuple(buffer for buffer in problem.buffers if buffer.key not in moved)).peak()
+        at, _ = _left(problem, moved).peak()
         if not any(move(buffer) for buffer in at_peaks if buffer.start <= at < buffer.end):
             break
     for buffer in order:
@@ -166,6 +167,15 @@ def _filled(
     return moved
 
 
+def _no_larger(problems: Sequence[Problem[Storage]], chosen: Sequence[set[Storage]], bytes_: int) -> bool:
+    """Whether what is left of `problems` finds a place in so many bytes: what is held may leave holes too small."""
+    return all(solve(_left(problem, moved))[1] <= bytes_ for problem, moved in zip(problems, chosen, strict=False))
+
+
+def _left(problem: Problem[Storage], moved: set[Storage]) -> Problem[Storage]:
+    return Problem(tuple(buffer for buffer in problem.buffers if buffer.key not in moved))
+
+
 def _bound(problem: Problem[Storage], moved: set[Storage]) -> int:
     """What L2 needs for the rest."""
-    return Problem(tuple(buffer for buffer in problem.buffers if buffer.key not in moved)).lower_bound()
+    return _left(problem, moved).lower_bound()

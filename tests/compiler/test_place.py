@@ -12,10 +12,11 @@ from device_agent.compiler.memory_plan import STAGING_ROOM
 from device_agent.compiler.normalise import Norm
 from device_agent.compiler.place import L1_BYTES
 from device_agent.compiler.stream.choice import ALL
+from device_agent.compiler.training_options import Windows as Form
 from device_agent.engine.engine import CANDIDATE, Engine, EngineError
 from device_agent.models import SIZES, build_model
 from schemas.plan import Region
-from tests.compiled import device_step, random_windows, randomise_norms, signal
+from tests.compiled import Windows, device_step, random_windows, randomise_norms, signal
 from tests.compiler.test_streaming import BATCH, CHANNELS, CLASSES, NETWORKS, SAMPLES, one_group
 
 
@@ -23,6 +24,13 @@ def both(module: nn.Module, **settings):
     """With and without a part of it in L1."""
     for techniques in (ALL, ALL - {"l1"}):
         yield compile_model(module, signal(CHANNELS, SAMPLES, CLASSES), name="test", techniques=techniques, **settings)
+
+
+def in_one_go(engine: Engine, windows: Windows) -> None:
+    """A step of exact batch norm, which needs all windows of a batch."""
+    engine.begin_fit()
+    engine.fit_batch(windows.counts, windows.scale, list(windows.labels))
+    engine.fit_step(0.05)
 
 
 @pytest.mark.parametrize("case", NETWORKS)
@@ -42,6 +50,18 @@ def test_the_levels_together_take_what_one_arena_would_and_give_the_same_bits(ca
         totals.add(memory["total_bytes"])
     assert len(weights) == len(totals) == 1
     assert used[0] > used[1] == 0
+
+
+@pytest.mark.parametrize("windows_form", Form)
+def test_what_a_batch_leaves_free_in_inference_does_not_make_the_arena_grow(windows_form):
+    """Beneath the window lie those of a batch, which are not there yet: too small a place for what inference needs."""
+    torch.manual_seed(2)
+    module = randomise_norms(NETWORKS["strides, dilation and three norms"](nn.BatchNorm2d))
+    windows = random_windows(BATCH, CHANNELS, SAMPLES, CLASSES, seed=4)
+    for plan in both(module, norm=Norm.BATCH, batch=BATCH, windows=windows_form):
+        with Engine(plan.file, plan.weights_file(module)) as engine:
+            in_one_go(engine, windows)
+            assert engine.training_bytes == plan.report["memory"]["total_bytes"]
 
 
 def test_a_device_whose_l1_is_too_small_refuses_the_plan():

@@ -273,6 +273,7 @@ def test_a_random_network_trains_as_in_torch(case):
             step = batch_step if engine.plan.header.batch > 1 else device_step
             ours = step(plan, engine, windows)
             bits.append(engine.values(CANDIDATE))
+            assert engine.training_bytes == plan.report["memory"]["total_bytes"], "executor and planner count alike"
     assert len(bits) >= 2
     assert set(bits) == {bits[0]}, "the sets of kernels differ"
     frozen, criterion = case.norm is Norm.FROZEN, nn.CrossEntropyLoss(label_smoothing=case.smoothing)
