@@ -101,7 +101,7 @@ def training(
     )
     steps = _steps(ops, streams)
     forward = [op for step in steps for op in (step.forward(True) if isinstance(step, Streamed) else [step])]
-    end = Op("cross_entropy", (), {}, "loss")
+    end = Op("cross_entropy", (None, None, None), {}, "loss")  # whose layer the operations have
     if loss_of.plain:
         backward.emit("cross_entropy", logits, loss, backward.new(logits), of=end)
     else:

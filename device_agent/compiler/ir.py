@@ -91,18 +91,18 @@ class Op:
     attributes: dict[str, Number] = field(default_factory=dict)
     layer: str = ""
     """The user's name for the module that it comes from."""
+    inputs: tuple[Value, ...] = field(init=False)
+    outputs: tuple[Value, ...] = field(init=False)
 
-    def _select(self, written: bool) -> tuple[Value, ...]:
-        operands = self.operands
-        return tuple(v for at in _places(self.kind)[written] if (v := operands[at]) is not None)
+    def __post_init__(self) -> None:
+        self.set_operands(self.operands)
 
-    @property
-    def inputs(self) -> tuple[Value, ...]:
-        return self._select(written=False)
-
-    @property
-    def outputs(self) -> tuple[Value, ...]:
-        return self._select(written=True)
+    def set_operands(self, operands: tuple[Value | None, ...]) -> None:
+        """Of the same kind; the planner asks for inputs and outputs a million times, so they are sorted out once."""
+        read, written = _places(self.kind)
+        self.operands = operands
+        self.inputs = tuple([v for at in read if (v := operands[at]) is not None])
+        self.outputs = tuple([v for at in written if (v := operands[at]) is not None])
 
     def optional(self, name: str) -> Value | None:
         """By the name that schemas/plan_operations.py gives it; None where it is absent."""

@@ -53,7 +53,7 @@ def _fold_padding(ops: list[Op], output: Value) -> list[Op]:
             result.append(Op("pad_forward", (source, padded), attributes, op.layer))
             continue
         for user in behind:
-            user.operands = tuple(source if value is padded else value for value in user.operands)
+            user.set_operands(tuple(source if value is padded else value for value in user.operands))
             for side in ("top", "bottom", "left", "right"):
                 user.attributes[side] += op.attributes[side]
     return result
