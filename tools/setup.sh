@@ -63,19 +63,20 @@ if [ "$level" = test ]; then
     install_system "the RISC-V compiler" gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf
   have qemu-system-riscv32 || install_system "the RISC-V emulator" qemu-system-misc
 fi
-if [ "$level" = test ] && ! have clang; then
-  # libFuzzer comes with clang's recommended packages; without it the fuzzing tests are skipped and say so
-  say "installing clang for the fuzzing tests, if apt can"
-  if [ "$(id -u)" = 0 ]; then sudo_=(); else sudo_=(sudo -n); fi
-  "${sudo_[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq clang >/dev/null 2>&1 ||
-    say "clang could not be installed: the fuzzing tests will be skipped"
-fi
-if [ "$level" = test ] && ! { have aarch64-linux-gnu-gcc && have qemu-aarch64-static; }; then
-  say "installing the arm64 compiler and emulator for the test of its kernels, if apt can"
-  if [ "$(id -u)" = 0 ]; then sudo_=(); else sudo_=(sudo -n); fi
-  "${sudo_[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc-aarch64-linux-gnu \
-    libc6-dev-arm64-cross qemu-user-static >/dev/null 2>&1 || say "they could not be installed: that test will be skipped"
-fi
+# What only single tests use: without it they are skipped and say so.
+try_system() {
+  local what=$1; shift
+  [ "$level" = test ] || return 0
+  say "installing $what, if apt can"
+  local root=()
+  [ "$(id -u)" = 0 ] || root=(sudo -n)
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null 2>&1 ||
+    say "$what could not be installed: the tests that use it will be skipped"
+}
+have mosquitto_sub || try_system "Mosquitto's clients" --no-install-recommends mosquitto-clients
+have clang || try_system "clang with libFuzzer" clang  # libFuzzer is one of the packages that clang recommends
+{ have aarch64-linux-gnu-gcc && have qemu-aarch64-static; } || try_system "the arm64 compiler and emulator" \
+  --no-install-recommends gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
 fetch_promtool() {  # named so that `have promtool` asks for the program; from Debian's package of Prometheus, whose service nobody here needs
   [ "$level" = test ] && [ ! -x .venv/bin/promtool ] && ! have promtool && have apt-get && have dpkg-deb || return 0
   local place=$PWD/.venv/promtool
